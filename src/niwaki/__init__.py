@@ -1,0 +1,3 @@
+"""Find what matters in a network and remove the rest."""
+
+__version__ = "0.1.0"

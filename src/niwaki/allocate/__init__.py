@@ -1,0 +1,1 @@
+"""How many units stay, and therefore which."""

@@ -1,0 +1,48 @@
+"""Data and contracts; nothing here knows a method."""
+
+from .contracts import Allocator, Context, Criterion, Move, Probe, Schedule
+from .errors import (
+    AddressError,
+    BudgetError,
+    GroupError,
+    NiwakiError,
+    RankError,
+    SignalError,
+    StoreError,
+    TrainError,
+)
+from .gates import GateMap, Gates, dense_gates, kept_gates, tensor_masks
+from .group import Group, Groups, Pattern, Slice, check_groups, gather, parameters_of, plain_name, spread
+from .signals import Signals
+
+__all__ = [
+    "AddressError",
+    "Allocator",
+    "BudgetError",
+    "Context",
+    "Criterion",
+    "GateMap",
+    "Gates",
+    "Group",
+    "GroupError",
+    "Groups",
+    "Move",
+    "NiwakiError",
+    "Pattern",
+    "Probe",
+    "RankError",
+    "Schedule",
+    "SignalError",
+    "Signals",
+    "Slice",
+    "StoreError",
+    "TrainError",
+    "check_groups",
+    "dense_gates",
+    "gather",
+    "kept_gates",
+    "parameters_of",
+    "plain_name",
+    "spread",
+    "tensor_masks",
+]

@@ -1,0 +1,74 @@
+"""The contracts between the four questions: what, how much, how many, when."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import torch
+from torch import Tensor, nn
+
+from .gates import GateMap, Gates
+from .group import Group
+from .signals import Signals
+
+Schedule = Callable[[int], float]
+"""A function of the step, nothing more."""
+
+
+@runtime_checkable
+class Criterion(Protocol):
+    """How much each unit matters. Pure; higher = keep; says which signals it needs."""
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """The kinds of signal the criterion reads."""
+        ...
+
+    def __call__(self, group: Group, signals: Signals) -> Tensor:
+        """Scores ``[group.size]``, float32 at least, on the device of the signals."""
+        ...
+
+
+class Allocator(Protocol):
+    """How many stay, and therefore which. Pure, exact, deterministic."""
+
+    def __call__(self, groups: Sequence[Group], scores: Mapping[str, Tensor], density: float) -> dict[str, Tensor]:
+        """Booleans ``[size]`` per group name, ``True`` = kept."""
+        ...
+
+
+Probe = Callable[[nn.Module, frozenset[str]], Signals]
+"""Measures signals on data of its own, when a criterion wants more than weights and gradients of the loop."""
+
+
+@dataclass(frozen=True, eq=False)
+class Context:
+    """What a move may look at.
+
+    ``home`` holds the booleans of the structure that would be delivered now: the kept units, also while a method
+    explores. ``score(criterion, group)`` gives ``[size]`` scores over the move's window. ``grown`` marks the units that
+    the last growing move brought in.
+    """
+
+    step: int
+    groups: Sequence[Group]
+    home: Mapping[str, Tensor]
+    grown: Mapping[str, Tensor]
+    score: Callable[[Criterion, Group], Tensor]
+    generator: torch.Generator
+
+
+@runtime_checkable
+class Move(Protocol):
+    """Changes gates: prune, grow, explore, restore."""
+
+    @property
+    def criteria(self) -> tuple[Criterion, ...]:
+        """The criteria whose scores the move will ask for."""
+        ...
+
+    def __call__(self, gates: GateMap, context: Context) -> dict[str, Gates]:
+        """The new gates."""
+        ...

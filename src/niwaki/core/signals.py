@@ -1,0 +1,49 @@
+"""Signals: measurements per tensor, from which criteria make scores."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from torch import Tensor
+
+from .errors import SignalError
+
+
+@dataclass(frozen=True, eq=False)
+class Signals:
+    """Measurements by kind and tensor name: ``signals.of("grad", "layer1.weight")``.
+
+    Kinds in use: ``weight``; ``grad`` (of the mean loss); ``grad_sq`` (mean over samples of squared per-sample
+    gradients); ``grad_batches_sq``, ``grad_batches_abs`` (means over batches); ``hessian_grad`` (Hessian times mean
+    gradient); ``flow`` (SynFlow's gradient); ``noise`` (uniform random numbers from the caller's generator).
+    """
+
+    values: Mapping[str, Mapping[str, Tensor]] = field(default_factory=dict)
+
+    def of(self, kind: str, tensor: str) -> Tensor:
+        """One measurement.
+
+        Args:
+            kind: the kind of signal.
+            tensor: the qualified name of the tensor.
+
+        Returns:
+            A tensor of the named tensor's shape.
+
+        Raises:
+            SignalError: nobody collected it.
+        """
+        found = self.values.get(kind, {}).get(tensor)
+        if found is None:
+            have = ", ".join(sorted(self.values)) or "none"
+            raise SignalError(
+                f"the signal {kind!r} was not collected for tensor {tensor!r} (collected: {have}); "
+                f'collect it with nw.collect(..., needs={{"{kind}"}}), or give the method probe=nw.probe(batches, loss)'
+            )
+        return found
+
+    def merged(self, other: Signals) -> Signals:
+        """Both together; where both hold a kind, the other's tensors win."""
+        kinds = {*self.values, *other.values}
+        return Signals({k: {**self.values.get(k, {}), **other.values.get(k, {})} for k in kinds})

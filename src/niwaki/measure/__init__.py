@@ -1,0 +1,1 @@
+"""Costs, measured or counted."""

@@ -1,0 +1,1 @@
+"""Schedules, timelines and the moves they play."""

@@ -1,0 +1,1 @@
+"""Files: pickle-free, atomic."""

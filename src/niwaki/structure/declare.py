@@ -1,0 +1,201 @@
+"""Groups declared by hand: single weights, blocks of weights, N of every M weights."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from torch import nn
+
+from ..core.errors import GroupError
+from ..core.group import Group, Groups, Pattern, Slice, parameters_of, plain_name
+
+_MATRIX_MODULES = (
+    nn.Linear,
+    nn.Bilinear,
+    nn.MultiheadAttention,
+    nn.RNNBase,
+    nn.RNNCellBase,
+    nn.Conv1d,
+    nn.Conv2d,
+    nn.Conv3d,
+    nn.ConvTranspose1d,
+    nn.ConvTranspose2d,
+    nn.ConvTranspose3d,
+)
+
+
+@dataclass(frozen=True, eq=False)
+class _Candidate:
+    name: str
+    owner: nn.Module
+    parameter: nn.Parameter
+
+
+def _ignored_names(model: nn.Module, ignore: Sequence[str | nn.Module]) -> list[str]:
+    names = []
+    modules = {module: plain_name(name) for name, module in model.named_modules()}
+    for entry in ignore:
+        if isinstance(entry, str):
+            names.append(entry)
+        elif entry in modules:
+            names.append(modules[entry])
+        else:
+            raise GroupError(f"ignore= holds a {type(entry).__name__} that is not a module of this model")
+    return names
+
+
+def _is_named(name: str, patterns: Sequence[str]) -> bool:
+    return any(name == p or name.startswith(p + ".") or fnmatchcase(name, p) for p in patterns)
+
+
+def _candidates(
+    model: nn.Module, ignore: Sequence[str | nn.Module], also: Sequence[str]
+) -> tuple[list[_Candidate], dict[str, str]]:
+    skip = _ignored_names(model, ignore)
+    owners = {plain_name(name): module for name, module in model.named_modules()}
+    everything = parameters_of(model)
+    for pattern in [*skip, *also]:
+        if not any(_is_named(name, [pattern]) for name in everything):
+            raise GroupError(
+                f"no parameter of the model matches {pattern!r}; known: {', '.join(list(everything)[:8])} ..."
+            )
+    found, left = [], {}
+    for name, parameter in everything.items():
+        owner = owners[name.rpartition(".")[0]]
+        if _is_named(name, skip):
+            left[name] = "ignored, as you asked"
+        elif not parameter.is_floating_point():
+            left[name] = f"not a floating-point tensor ({parameter.dtype})"
+        elif parameter.numel() == 0:
+            left[name] = "holds no elements"
+        elif _is_named(name, also):
+            found.append(_Candidate(name, owner, parameter))
+        elif parameter.dim() < 2:
+            left[name] = "a vector (bias, norm); name it in also= to prune it"
+        elif not isinstance(owner, _MATRIX_MODULES):
+            left[name] = (
+                f"belongs to {type(owner).__name__}, not to a linear, convolution or recurrent layer; name it in also="
+            )
+        else:
+            found.append(_Candidate(name, owner, parameter))
+    return found, left
+
+
+def _declare(
+    model: nn.Module,
+    ignore: Sequence[str | nn.Module],
+    also: Sequence[str],
+    make: Callable[[_Candidate], Group | str],
+) -> Groups:
+    found, left = _candidates(model, ignore, also)
+    groups = []
+    for candidate in found:
+        made = make(candidate)
+        if isinstance(made, Group):
+            groups.append(made)
+        else:
+            left[candidate.name] = made
+    if not groups:
+        reasons = "; ".join(f"{name}: {why}" for name, why in list(left.items())[:5]) or "it has no parameters"
+        raise GroupError(f"nothing in {type(model).__name__} can be pruned this way ({reasons})")
+    return Groups(tuple(groups), left)
+
+
+def weights(model: nn.Module, *, ignore: Sequence[str | nn.Module] = (), also: Sequence[str] = ()) -> Groups:
+    """Every single weight a unit: one group per weight tensor.
+
+    Args:
+        model: the model. Tensors that several modules share are counted once.
+        ignore: names, name patterns (``"layer1.*"``) or modules to leave alone.
+        also: names or patterns of tensors to prune although they are no layer weight (embeddings, bare parameters).
+
+    Returns:
+        The groups, with the reason for every parameter left out in ``left_out``.
+
+    >>> groups = weights(nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 2)))
+    >>> [(g.name, g.size) for g in groups]
+    [('0.weight', 12), ('2.weight', 6)]
+    """
+
+    def make(c: _Candidate) -> Group:
+        return Group(c.name, c.parameter.numel(), (Slice(c.name, tuple(c.parameter.shape)),))
+
+    return _declare(model, ignore, also, make)
+
+
+def blocks(
+    model: nn.Module, shape: tuple[int, int], *, ignore: Sequence[str | nn.Module] = (), also: Sequence[str] = ()
+) -> Groups:
+    """Every block of ``shape`` a unit, in the matrix ``[outputs, everything else]`` of each weight tensor.
+
+    Args:
+        model: the model.
+        shape: rows and columns of a block. Blocks at the border may be smaller, and count as one unit.
+        ignore: as for `weights`.
+        also: as for `weights`.
+
+    Returns:
+        The groups.
+
+    Raises:
+        GroupError: the shape is not two positive numbers, or nothing can be cut.
+
+    >>> [g.size for g in blocks(nn.Linear(8, 6), (4, 4))]
+    [4]
+    """
+    rows, cols = shape
+    if rows < 1 or cols < 1:
+        raise GroupError(f"a block needs a positive number of rows and columns, not {shape}")
+
+    def make(c: _Candidate) -> Group | str:
+        height = c.parameter.shape[0] if c.parameter.dim() > 1 else 1
+        width = c.parameter.numel() // height
+        if height < rows and width < cols:
+            return f"a matrix of {height} x {width} is smaller than one {rows} x {cols} block"
+        size = -(-height // rows) * -(-width // cols)
+        return Group(c.name, size, (Slice(c.name, tuple(c.parameter.shape), tile=(rows, cols)),), kind="block")
+
+    return _declare(model, ignore, also, make)
+
+
+def n_of_m(
+    model: nn.Module, n: int, m: int, *, ignore: Sequence[str | nn.Module] = (), also: Sequence[str] = ()
+) -> Groups:
+    """Of every ``m`` consecutive weights along the inputs, ``n`` stay (2:4 and its kin).
+
+    Consecutive means along the input features of a linear layer and along the input channels of a convolution, which is
+    the layout that sparse matrix kernels read. Layers whose inputs are not a multiple of ``m`` are left out, with the reason.
+
+    Args:
+        model: the model.
+        n: how many stay.
+        m: of how many.
+        ignore: as for `weights`.
+        also: as for `weights`.
+
+    Returns:
+        The groups; their density is fixed at ``n / m``.
+
+    Raises:
+        GroupError: not ``0 < n < m``, or nothing can be cut.
+
+    >>> [(g.size, g.pattern) for g in n_of_m(nn.Linear(8, 2), 2, 4)]
+    [(16, Pattern(n=2, m=4))]
+    """
+    if not 0 < n < m:
+        raise GroupError(f"{n} of {m} is no pattern; it needs 0 < n < m")
+
+    def make(c: _Candidate) -> Group | str:
+        shape = tuple(c.parameter.shape)
+        inputs = shape[1] if len(shape) > 1 else shape[0]
+        if inputs % m:
+            return f"its {inputs} inputs are not a multiple of {m}"
+        axes = (0, *range(2, len(shape)), 1) if len(shape) > 2 else None
+        return Group(
+            c.name, math.prod(shape), (Slice(c.name, shape, axes=axes),), kind=f"{n}:{m}", pattern=Pattern(n, m)
+        )
+
+    return _declare(model, ignore, also, make)

@@ -1,0 +1,1 @@
+"""The sparsifier: the only stateful object."""
