@@ -167,7 +167,8 @@ def n_of_m(
     """Of every ``m`` consecutive weights along the inputs, ``n`` stay (2:4 and its kin).
 
     Consecutive means along the input features of a linear layer and along the input channels of a convolution, which is
-    the layout that sparse matrix kernels read. Layers whose inputs are not a multiple of ``m`` are left out, with the reason.
+    the layout that sparse matrix kernels read. Layers whose inputs are not a multiple of ``m`` are left out, with
+    the reason.
 
     Args:
         model: the model.
