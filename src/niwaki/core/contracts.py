@@ -48,13 +48,14 @@ class Context:
     """What a move may look at.
 
     ``home`` holds the booleans of the structure that would be delivered now: the kept units, also while a method
-    explores. ``score(criterion, group)`` gives ``[size]`` scores over the move's window. ``grown`` marks the units that
-    the last growing move brought in.
+    explores; ``cycle`` those of the structure with which the present cycle began. ``grown`` marks the units that the
+    last growing move brought in. ``score(criterion, group)`` gives ``[size]`` scores over the move's window.
     """
 
     step: int
     groups: Sequence[Group]
     home: Mapping[str, Tensor]
+    cycle: Mapping[str, Tensor]
     grown: Mapping[str, Tensor]
     score: Callable[[Criterion, Group], Tensor]
     generator: torch.Generator
@@ -63,6 +64,16 @@ class Context:
 @runtime_checkable
 class Move(Protocol):
     """Changes gates: prune, grow, explore, restore."""
+
+    @property
+    def name(self) -> str:
+        """A short word for reports."""
+        ...
+
+    @property
+    def explores(self) -> bool:
+        """Whether the gates that come out are an exploration, and the structure to deliver stays as it was."""
+        ...
 
     @property
     def criteria(self) -> tuple[Criterion, ...]:

@@ -1,0 +1,87 @@
+"""Drop: a share of the active units leaves, the least important first (prune half of prune-and-regrow)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from ..core.contracts import Context, Criterion
+from ..core.gates import GateMap, Gates, kept_gates
+from ..core.group import Group
+from .pools import Normalise, Scope, lowest, pooled, split
+
+
+def _room(group: Group, home: Tensor, min_share: float) -> int:
+    active = int(home.sum())
+    if group.pattern is not None:
+        return active
+    floor = max(group.min_keep, math.ceil(min_share * group.size))
+    # A layer without removed units has nothing to swap with, and one with few can swap no more than those.
+    return max(0, min(active - floor, group.size - active))
+
+
+@dataclass(frozen=True)
+class Drop:
+    r"""Remove ``floor(fraction * active)`` units: the update budget Omega.
+
+    In ``layer`` scope each group gives its own share; in ``global`` scope all groups compete, and a group keeps at
+    least ``min_share`` of its units, so that no layer collapses. A group that is wholly active has nothing to swap with
+    and is passed over; none gives more units than it has removed ones to regrow.
+
+    Args:
+        criterion: what tells the important from the rest.
+        fraction: share of the active units, in [0, 1).
+        scope: ``layer`` or ``global``.
+        normalise: for ``global`` scope, the scale on which groups compare.
+        min_share: the least share of a group that stays, in ``global`` scope.
+        grace: spare the units that grew last.
+    """
+
+    criterion: Criterion
+    fraction: float
+    scope: Scope = "layer"
+    normalise: Normalise = "none"
+    min_share: float = 0.005
+    grace: bool = False
+    name: ClassVar[str] = "drop"
+    explores: ClassVar[bool] = False
+
+    @property
+    def criteria(self) -> tuple[Criterion, ...]:
+        """The one criterion."""
+        return (self.criterion,)
+
+    def __call__(self, gates: GateMap, context: Context) -> dict[str, Gates]:
+        """The gates with the dropped units removed."""
+        scores = {g.name: context.score(self.criterion, g) for g in context.groups}
+        among = {
+            g.name: context.home[g.name] & ~context.grown[g.name] if self.grace else context.home[g.name]
+            for g in context.groups
+        }
+        share = self.min_share if self.scope == "global" else 0.0
+        room = {g.name: min(_room(g, context.home[g.name], share), int(among[g.name].sum())) for g in context.groups}
+        swappable = {g.name: int(context.home[g.name].sum()) for g in context.groups if room[g.name] > 0}
+        if self.scope == "layer":
+            out = {
+                name: lowest(scores[name], among[name], min(math.floor(self.fraction * active), room[name]))
+                for name, active in swappable.items()
+            }
+        else:
+            out = self._global(scores, among, room, math.floor(self.fraction * sum(swappable.values())))
+        return {
+            name: kept_gates(home & ~out[name]) if name in out else kept_gates(home)
+            for name, home in context.home.items()
+        }
+
+    def _global(
+        self, scores: Mapping[str, Tensor], among: Mapping[str, Tensor], room: Mapping[str, int], count: int
+    ) -> dict[str, Tensor]:
+        # Only the `room` lowest of each group stand for election: the floors hold whatever the ranking says.
+        electable = {name: lowest(scores[name], mask, room[name]) for name, mask in among.items()}
+        flat = torch.cat(list(electable.values()))
+        return split(lowest(pooled(scores, self.normalise), flat, min(count, int(flat.sum()))), electable)

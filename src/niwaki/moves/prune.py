@@ -1,0 +1,42 @@
+"""Prune: down to a density, by any criterion and any allocator."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+
+from ..core.contracts import Allocator, Context, Criterion
+from ..core.gates import GateMap, Gates, kept_gates
+
+
+@dataclass(frozen=True)
+class Prune:
+    """Keep what the allocator keeps; what is removed already stays removed.
+
+    Args:
+        criterion: how much each unit matters.
+        allocator: how many stay, and which.
+        density: the share of all units that stays.
+    """
+
+    criterion: Criterion
+    allocator: Allocator
+    density: float
+    name: ClassVar[str] = "prune"
+    explores: ClassVar[bool] = False
+
+    @property
+    def criteria(self) -> tuple[Criterion, ...]:
+        """The one criterion."""
+        return (self.criterion,)
+
+    def __call__(self, gates: GateMap, context: Context) -> dict[str, Gates]:
+        """The gates with only the kept units active."""
+        scores = {
+            g.name: context.score(self.criterion, g).masked_fill(~context.home[g.name], -torch.inf)
+            for g in context.groups
+        }
+        keep = self.allocator(context.groups, scores, self.density)
+        return {name: kept_gates(kept & context.home[name]) for name, kept in keep.items()}
