@@ -1,0 +1,90 @@
+"""RigL and SET: swap a share of the weights every so many steps (Evci et al. 2020; Mocanu et al. 2018)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import nn
+
+from ..core.contracts import Allocator, Criterion, Probe, Schedule
+from ..core.group import Group
+from ..criteria import Gradient, Magnitude, Random
+from ..moves.drop import Drop
+from ..moves.grow import Grow
+from ..moves.schedules import rigl_cosine
+from ..moves.timeline import Event, Timeline
+from ..train.plan import Plan
+from ..train.sparsifier import Sparsifier
+from ..train.values import Values
+from .start import check_steps, first_keep
+
+
+def rigl(
+    model: nn.Module,
+    groups: Sequence[Group],
+    *,
+    density: float,
+    steps: int,
+    every: int = 100,
+    alpha: float = 0.3,
+    end: float = 0.75,
+    budget: Schedule | None = None,
+    grow: Criterion | None = None,
+    init: Criterion | None = None,
+    allocator: Allocator | None = None,
+    seed: int = 0,
+    probe: Probe | None = None,
+    example: object = None,
+) -> Sparsifier:
+    """Drop the smallest weights, grow those with the largest gradient; new weights start at zero.
+
+    An update of the structure takes the place of the optimizer's update of that step, as in the authors' code; a weight
+    that is dropped and grown in the same update keeps its value and its optimizer state.
+
+    Args:
+        model: the model.
+        groups: its groups.
+        density: share of the units that is active, always.
+        steps: length of the run.
+        every: steps between updates.
+        alpha: share of a layer's active units that is swapped in the first update.
+        end: share of the run after which the structure stands.
+        budget: the share to swap at a step; default the cosine ``alpha / 2 (1 + cos(pi step / (end steps)))``.
+        grow: which units come back (`Gradient`).
+        init: chooses the first structure (random).
+        allocator: how many stay in each group (Erdos-Renyi-Kernel; the pattern for N:M groups).
+        seed: of the random structure.
+        probe: measures what the criteria want beyond weights and gradients.
+        example: one batch of inputs, to count FLOPs from.
+
+    Returns:
+        A sparsifier to attach to the optimizer.
+    """
+    check_steps(int(end * steps), every + 1, f"an update every {every} steps in the first {end:.0%} of the run")
+    keep = first_keep(model, groups, density, allocator=allocator, init=init, seed=seed, probe=probe)
+    last = int(end * steps)
+    budget = budget or rigl_cosine(alpha, last)
+    events = tuple(
+        Event(step, (Drop(Magnitude(), budget(step)), Grow(grow or Gradient())), "train", instead=True)
+        for step in range(every, last, every)
+    )
+    plan = Plan(keep, Timeline(events), Values(grow="zero", remembers=False), steps=steps)
+    return Sparsifier(model, groups, plan, seed=seed, probe=probe, example=example)
+
+
+def sparse_evolution(
+    model: nn.Module, groups: Sequence[Group], *, density: float, steps: int, **switches: object
+) -> Sparsifier:
+    """SET: as `rigl`, but what grows is chosen at random.
+
+    Args:
+        model: the model.
+        groups: its groups.
+        density: share of the units that is active, always.
+        steps: length of the run.
+        **switches: those of `rigl`, except ``grow``.
+
+    Returns:
+        A sparsifier to attach to the optimizer.
+    """
+    return rigl(model, groups, density=density, steps=steps, grow=Random(), **switches)  # type: ignore[arg-type]

@@ -1,0 +1,81 @@
+"""The first structure of a run, and the checks every method makes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from ..allocate import ErdosRenyiKernel, Patterned, check_density
+from ..core.contracts import Allocator, Criterion, Probe
+from ..core.errors import TrainError
+from ..core.group import Group, check_groups, parameters_of
+from ..core.signals import Signals
+from ..criteria import Random
+
+
+def usual_allocator(groups: Sequence[Group]) -> Allocator:
+    """Erdos-Renyi-Kernel densities for weights and blocks, the pattern for N:M groups."""
+    inner = ErdosRenyiKernel()
+    return Patterned(inner) if any(group.pattern for group in groups) else inner
+
+
+def first_keep(
+    model: nn.Module,
+    groups: Sequence[Group],
+    density: float,
+    *,
+    allocator: Allocator | None = None,
+    init: Criterion | None = None,
+    seed: int = 0,
+    probe: Probe | None = None,
+) -> dict[str, Tensor]:
+    """The units that a criterion would keep now.
+
+    Args:
+        model: the model.
+        groups: its groups.
+        density: share of all units that stays.
+        allocator: how many stay, and which (`usual_allocator`).
+        init: the criterion: `Random` for a random structure (default), any other to start from what a model shows.
+        seed: for the criterion's noise.
+        probe: measures the signals the criterion wants beyond weights and noise.
+
+    Returns:
+        Booleans ``[size]`` per group name.
+    """
+    parameters = parameters_of(model)
+    check_groups(groups, parameters)
+    check_density(density)
+    tensors = {where.tensor: parameters[where.tensor].detach() for group in groups for where in group.slices}
+    generator = torch.Generator().manual_seed(seed)
+    noise = {name: torch.rand(t.shape, generator=generator).to(t.device) for name, t in tensors.items()}
+    signals = Signals({"weight": tensors, "noise": noise})
+    criterion, allocator = init or Random(), allocator or usual_allocator(groups)
+    more = criterion.needs - {"weight", "noise"}
+    if more and probe is not None:
+        signals = signals.merged(probe(model, more))
+    return allocator(groups, {group.name: criterion(group, signals) for group in groups}, density)
+
+
+def all_kept(groups: Sequence[Group]) -> dict[str, Tensor]:
+    """Every unit of every group."""
+    return {group.name: torch.ones(group.size, dtype=torch.bool) for group in groups}
+
+
+def check_steps(steps: int, needed: int, what: str) -> None:
+    """Check that a run is long enough.
+
+    Args:
+        steps: its length.
+        needed: the least length.
+        what: what would not fit, for the message.
+
+    Raises:
+        TrainError: it is not.
+    """
+    if steps < max(1, needed):
+        raise TrainError(
+            f"{steps} steps are too few: {what} needs at least {needed}; train longer or make the intervals shorter"
+        )

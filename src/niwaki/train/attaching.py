@@ -1,0 +1,165 @@
+"""Checks at the boundary between the user's objects and the sparsifier."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from ..core.contracts import Criterion, Probe
+from ..core.errors import GroupError, SignalError, TrainError
+from ..core.group import Group, check_groups, parameters_of
+from .listen import AT_HAND
+from .plan import Plan
+from .surgery import all_parameters
+
+if TYPE_CHECKING:
+    from .sparsifier import Sparsifier
+
+
+def check_plan(plan: Plan, groups: Sequence[Group], probe: Probe | None) -> None:
+    """Check that a plan fits the groups and that every criterion will get its signals.
+
+    Args:
+        plan: the plan.
+        groups: the groups.
+        probe: what measures signals beyond the loop's own.
+
+    Raises:
+        GroupError: a group whose first structure is missing or has another size.
+        SignalError: a criterion needs a signal that nobody will collect.
+        TrainError: an exploration without memory, or a gradient criterion with nothing to average.
+    """
+    for group in groups:
+        keep = plan.keep.get(group.name)
+        if keep is None or keep.shape != (group.size,) or keep.dtype != torch.bool:
+            seen = "none" if keep is None else f"{tuple(keep.shape)} {keep.dtype}"
+            raise GroupError(f"group {group.name!r} needs {group.size} booleans for its first structure, got {seen}")
+    for event in plan.timeline.events:
+        if event.explores and not plan.values.remembers:
+            raise TrainError("a plan that explores needs Values(remembers=True), to restore what it puts away")
+        for criterion in event.criteria:
+            missing = criterion.needs - AT_HAND
+            if missing and probe is None:
+                raise SignalError(
+                    f"{type(criterion).__name__} needs the signal(s) {', '.join(sorted(missing))}, which a training "
+                    "loop does not give; pass probe=nw.probe(batches, loss), or choose a criterion that reads only "
+                    "weights and gradients"
+                )
+
+
+def check_optimizer(sparsifier: Sparsifier, optimizer: Optimizer) -> None:
+    """Check that an optimizer and a sparsifier fit together.
+
+    Args:
+        sparsifier: not attached yet.
+        optimizer: the innermost optimizer.
+
+    Raises:
+        TrainError: attached already, or a tensor of a group is not the optimizer's or does not learn.
+    """
+    if sparsifier._optimizer is not None:
+        raise TrainError("this sparsifier is attached already; detach() it first")
+    check_groups(sparsifier.groups, parameters_of(sparsifier.model))
+    held = {id(parameter) for parameter in all_parameters(optimizer)}
+    current = parameters_of(sparsifier.model)
+    for name, tensor in sparsifier._body.tensors.items():
+        if current[name] is not tensor:
+            raise TrainError(f"the model's parameter {name!r} was replaced after the groups were made; make them anew")
+        if id(tensor) not in held:
+            raise TrainError(
+                f"the optimizer does not hold {name!r}, which a group wants to prune; build the optimizer from all "
+                "parameters of this very model, or leave the tensor out with ignore="
+            )
+        if not tensor.requires_grad:
+            raise TrainError(f"{name!r} does not require gradients, so it cannot be trained; leave it out with ignore=")
+
+
+def warn_unfrozen(sparsifier: Sparsifier, optimizer: Optimizer) -> None:
+    """Warn if exploration cannot freeze everything, because another optimizer holds part of the model."""
+    if not sparsifier.plan.freeze or not any(event.explores for event in sparsifier.plan.timeline.events):
+        return
+    held = {id(parameter) for parameter in all_parameters(optimizer)}
+    loose = [name for name, p in parameters_of(sparsifier.model).items() if p.requires_grad and id(p) not in held]
+    if loose:
+        warnings.warn(
+            f"{', '.join(loose[:5])} are not in this optimizer and will keep learning while the rest is frozen for "
+            "exploration; put them into the same optimizer",
+            stacklevel=3,
+        )
+
+
+def averaged_tensors(copy: nn.Module, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors of an averaged copy that belong to the groups.
+
+    Args:
+        copy: an averaged copy of the model, such as `torch.optim.swa_utils.AveragedModel`.
+        tensors: the model's own.
+
+    Returns:
+        The copy's tensors under the model's names.
+
+    Raises:
+        TrainError: the copy lacks one, or has it in another shape.
+    """
+    found = parameters_of(copy)
+    for name, tensor in tensors.items():
+        if name not in found or found[name].shape != tensor.shape:
+            raise TrainError(f"the averaged copy has no {name!r} of shape {tuple(tensor.shape)}; is it of this model?")
+    return {name: found[name].detach() for name in tensors}
+
+
+def check_gradients(tensors: Mapping[str, nn.Parameter], step: int) -> None:
+    """Check the gradients before they are applied.
+
+    Args:
+        tensors: the groups' tensors.
+        step: completed steps, for the message.
+
+    Raises:
+        SignalError: a gradient is sparse, or holds a NaN or infinity. Model and optimizer are untouched then.
+    """
+    gradients = {name: tensor.grad for name, tensor in tensors.items() if tensor.grad is not None}
+    for name, gradient in gradients.items():
+        if gradient.is_sparse:
+            raise SignalError(f"the gradient of {name!r} is a sparse tensor; use sparse=False in its layer")
+    if not gradients:
+        return
+    # The largest magnitude, not the 2-norm: its square would overflow in half precision and cry wolf.
+    peaks = torch._foreach_norm(list(gradients.values()), float("inf"))
+    if bool(torch.isfinite(torch.stack([peak.float() for peak in peaks])).all()):
+        return
+    bad = next(name for name, gradient in gradients.items() if not bool(torch.isfinite(gradient).all()))
+    raise SignalError(
+        f"the gradient of {bad!r} is not finite in step {step + 1}; nothing was changed. Lower the learning rate, clip "
+        "the gradients, or step through torch.amp.GradScaler, which passes such steps over"
+    )
+
+
+def checked_score(score: Tensor, criterion: Criterion, group: Group) -> Tensor:
+    """The score, if it is one.
+
+    Args:
+        score: what the criterion gave.
+        criterion: for the message.
+        group: the group.
+
+    Returns:
+        The score.
+
+    Raises:
+        SignalError: of another shape than ``[size]``, or not finite.
+    """
+    name = type(criterion).__name__
+    if score.shape != (group.size,):
+        raise SignalError(f"{name} gave {tuple(score.shape)} scores for group {group.name!r} of {group.size} units")
+    if not bool(torch.isfinite(score).all()):
+        raise SignalError(
+            f"{name} gave {int((~torch.isfinite(score)).sum())} non-finite scores for group {group.name!r}; "
+            "look for NaN or infinity in its weights and signals"
+        )
+    return score

@@ -1,0 +1,121 @@
+"""The weights under a sparsifier: their masks, their memory, and what happens to them when gates change."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from ..core.gates import GateMap, tensor_masks
+from ..core.group import Group
+from .surgery import State, clear_state, put_away, take_back
+from .values import Values, first_memory, leave, revive, settle, wake
+
+
+@dataclass(eq=False)
+class Body:
+    """Tensors by name, the masks laid over them, and the values remembered for them.
+
+    ``acts`` and ``learns`` are the masks of the two gates, ``home`` of the structure to deliver; ``held`` is the
+    optimizer state of the active weights while they stand still, ``copy`` an averaged copy's tensors, ``partial``
+    names the tensors in which something does not act, and ``version`` counts the changes of masks.
+    """
+
+    groups: Sequence[Group]
+    tensors: Mapping[str, nn.Parameter]
+    values: Values
+    acts: dict[str, Tensor] = field(default_factory=dict)
+    learns: dict[str, Tensor] = field(default_factory=dict)
+    home: dict[str, Tensor] = field(default_factory=dict)
+    memory: dict[str, Tensor] = field(default_factory=dict)
+    held: dict[str, State] | None = None
+    copy: Mapping[str, Tensor] = field(default_factory=dict)
+    partial: list[str] = field(default_factory=list)
+    version: int = 0
+
+    def lay(self, gates: GateMap, home: Mapping[str, Tensor]) -> None:
+        """Compute the masks of all tensors from the gates of all units."""
+        self.version += 1
+        self.home = tensor_masks(self.groups, home)
+        if all(gate.forward is home[name] and gate.train is home[name] for name, gate in gates.items()):
+            self.acts = self.learns = self.home
+        else:
+            self.acts = tensor_masks(self.groups, {name: gate.forward for name, gate in gates.items()})
+            self.learns = tensor_masks(self.groups, {name: gate.train for name, gate in gates.items()})
+        self.partial = [name for name, mask in self.acts.items() if not bool(mask.all())]
+
+    @torch.no_grad()
+    def begin(self, optimizer: Optimizer) -> None:
+        """Put the first structure on: remember, mask the values, clear the optimizer state of what is removed."""
+        for name, tensor in self.tensors.items():
+            if self.values.remembers:
+                self.memory[name] = first_memory(self.values, tensor, self.home[name])
+            if not bool(self.home[name].all()):
+                tensor.mul_(self.home[name])
+                clear_state(optimizer, tensor, ~self.home[name])
+        self._mask_copy({})
+
+    @torch.no_grad()
+    def enforce(self, *, frozen: bool) -> None:
+        """After an update: removed weights are zero, frozen ones hold what they held."""
+        if not frozen:
+            if self.partial:  # a wholly active tensor is not touched at all
+                torch._foreach_mul_([self.tensors[n] for n in self.partial], [self.acts[n] for n in self.partial])
+            return
+        for name, tensor in self.tensors.items():
+            tensor.copy_(torch.where(self.learns[name], tensor, self.memory[name]))
+
+    @torch.no_grad()
+    def open(self, optimizer: Optimizer, gates: GateMap, home: Mapping[str, Tensor], *, freeze: bool) -> None:
+        """Begin an exploration."""
+        self.lay(gates, home)
+        for name, tensor in self.tensors.items():
+            wake(self.values, tensor, self.home[name], self.memory[name])
+            if not freeze:
+                clear_state(optimizer, tensor, ~self.home[name])
+        self.held = put_away(optimizer, self.tensors) if freeze else None
+
+    @torch.no_grad()
+    def change(self, optimizer: Optimizer, gates: GateMap, home: Mapping[str, Tensor], *, explored: bool) -> None:
+        """Put a new structure on, after an exploration or without one."""
+        before = self.home
+        self.lay(gates, home)
+        if self.held is not None:
+            take_back(optimizer, self.tensors, self.held)
+            self.held = None
+        born = {name: self.home[name] & ~before[name] for name in self.tensors}
+        for name, tensor in self.tensors.items():
+            gone = before[name] & ~self.home[name]
+            memory = self.memory.get(name)
+            leave(tensor, gone, memory)
+            if explored and memory is not None:
+                settle(self.values, tensor, before[name] & self.home[name], born[name], memory)
+            else:
+                revive(self.values, tensor, born[name], memory)
+            clear_state(optimizer, tensor, ~before[name] | ~self.home[name] if explored else gone | born[name])
+        self._mask_copy(born)
+
+    def _mask_copy(self, born: Mapping[str, Tensor]) -> None:
+        # An averaged copy would carry removed weights on as fading ghosts; grown ones start there as they start here.
+        for name, tensor in self.copy.items():
+            if name in born:
+                tensor.copy_(torch.where(born[name], self.tensors[name].to(tensor.dtype), tensor))
+            tensor.mul_(self.home[name])
+
+    def last_values(self) -> dict[str, Tensor]:
+        """The weights, and for those that do not act the values they had when they last did (zero if not kept)."""
+        if not self.memory:
+            return {name: tensor.detach() for name, tensor in self.tensors.items()}
+        return {
+            name: torch.where(self.acts[name], tensor.detach(), self.memory[name])
+            for name, tensor in self.tensors.items()
+        }
+
+    @property
+    def bytes(self) -> int:
+        """Memory taken beyond the model and its optimizer."""
+        extra = {id(t): t for masks in (self.acts, self.learns, self.home, self.memory) for t in masks.values()}
+        return sum(t.numel() * t.element_size() for t in extra.values())

@@ -1,0 +1,101 @@
+"""Counts what training costs, as it happens."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils.hooks import RemovableHandle
+
+from ..measure.flops import ModelFlops, count_flops
+from ..measure.ledger import Ledger, peak_memory, step_flops
+from .body import Body
+
+
+def bare_model(model: nn.Module) -> nn.Module:
+    """The module under `torch.compile` and DistributedDataParallel."""
+    inner = getattr(model, "_orig_mod", None)
+    if not isinstance(inner, nn.Module) and isinstance(model, nn.parallel.DistributedDataParallel):
+        inner = model.module
+    return bare_model(inner) if isinstance(inner, nn.Module) else model
+
+
+class Meter:
+    """Keeps the ledger of one sparsifier.
+
+    The FLOPs of one batch are counted once, from an example or from the first forward pass; a step then costs that
+    times the backward passes it took (gradient accumulation), with every product weighed by the density of its gates.
+
+    Args:
+        model: the model.
+        first_tensor: the tensor whose gradients are counted as backward passes.
+        example: one batch of inputs, or ``None`` to watch the first forward pass.
+    """
+
+    def __init__(self, model: nn.Module, first_tensor: str, example: object = None) -> None:
+        self.ledger = Ledger()
+        self.first_tensor = first_tensor
+        self.backward_passes = 0
+        self.dense_gradient = False
+        self.flops: ModelFlops | None = None
+        self._model = bare_model(model)
+        self._device = next(model.parameters()).device
+        self._since: float | None = None
+        self._cache: tuple[tuple[int, bool, bool], float] | None = None
+        if example is not None:
+            self._count(example if isinstance(example, tuple) else (example,), {})
+
+    def attach(self) -> list[RemovableHandle]:
+        """Start the clock, and watch for the first forward pass if the model's FLOPs are not known yet."""
+        self._since = time.perf_counter()
+        if self.flops is not None:
+            return []
+
+        def watch(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+            # A compiled model traces this hook: counting there would break its graph. The cost stays unknown then.
+            if module.training and not torch.compiler.is_compiling():
+                handle.remove()  # first of all: the pass that counts must not come back here
+                self._count(args, kwargs)
+
+        handle = self._model.register_forward_pre_hook(watch, with_kwargs=True)
+        return [handle]
+
+    def _count(self, args: tuple[object, ...], kwargs: Mapping[str, object]) -> None:
+        self.flops = count_flops(self._model, args, dict(kwargs))
+        dense = step_flops(self.flops, {}, {})
+        self.ledger = replace(self.ledger, dense_step_flops=dense)
+
+    def tick(self, stage: str, body: Body, *, frozen: bool) -> None:
+        """Enter one finished step.
+
+        Args:
+            stage: the stage it belonged to.
+            body: the masks under which it ran.
+            frozen: whether tensors of no group stood still.
+        """
+        now = time.perf_counter()
+        seconds = 0.0 if self._since is None else now - self._since
+        flops = self._one_pass(body, frozen=frozen)
+        passes = max(1, self.backward_passes)
+        spent = None if flops is None else passes * flops
+        self.ledger = replace(
+            self.ledger.add(stage, steps=1, flops=spent, seconds=seconds), peak_memory=peak_memory(self._device)
+        )
+        self._since, self.backward_passes, self.dense_gradient = now, 0, False
+
+    def _one_pass(self, body: Body, *, frozen: bool) -> float | None:
+        if self.flops is None:
+            return None
+        key = (body.version, frozen, self.dense_gradient)
+        if self._cache is None or self._cache[0] != key:
+            acts = {name: float(mask.float().mean()) for name, mask in body.acts.items()}
+            learns = {name: float(mask.float().mean()) for name, mask in body.learns.items()}
+            cost = step_flops(
+                self.flops, acts, learns, default_train=0.0 if frozen else 1.0, dense_gradient=self.dense_gradient
+            )
+            self._cache = (key, cost)
+        return self._cache[1]

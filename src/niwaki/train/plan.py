@@ -1,0 +1,31 @@
+"""The plan of a method: where it starts, what happens when, and what weights hold on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from torch import Tensor
+
+from ..moves.timeline import Timeline
+from .values import Values
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """What a method is made of, for a `Sparsifier` to carry out.
+
+    Args:
+        keep: the first structure: booleans per group name.
+        timeline: the moves.
+        values: what weights hold when they leave, explore and come back.
+        freeze: whether, during an exploration, everything else stands still too: biases, norms, unpruned layers,
+            running statistics.
+        steps: how long the run is to be, for messages and reports.
+    """
+
+    keep: Mapping[str, Tensor]
+    timeline: Timeline = field(default_factory=Timeline)
+    values: Values = field(default_factory=Values)
+    freeze: bool = True
+    steps: int = 0

@@ -1,0 +1,153 @@
+"""The sparsifier's state: out as plain data, in only after every check has passed."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from ..core.errors import TrainError
+from ..core.gates import Gates
+from ..measure.ledger import Ledger
+from .diary import Diary
+
+if TYPE_CHECKING:
+    from .sparsifier import Sparsifier
+
+_FORMAT = 1
+
+
+def _plan_mark(sparsifier: Sparsifier) -> str:
+    events = [(e.step, e.name, e.stage, e.window, e.instead) for e in sparsifier.plan.timeline.events]
+    return hashlib.sha256(repr((sparsifier.plan.timeline.start, sparsifier.plan.values, events)).encode()).hexdigest()
+
+
+def _copied(value: Any) -> Any:
+    if isinstance(value, Tensor):
+        return value.detach().clone()
+    if isinstance(value, Mapping):
+        return {key: _copied(inner) for key, inner in value.items()}
+    return [_copied(inner) for inner in value] if isinstance(value, list) else value
+
+
+def state_dict(sparsifier: Sparsifier) -> dict[str, Any]:
+    """Everything a sparsifier knows, as nested dictionaries of tensors and plain values.
+
+    Args:
+        sparsifier: attached or not, in any stage.
+
+    Returns:
+        A copy that later training does not touch.
+    """
+    s = sparsifier
+    diary = s._diary
+    return _copied(  # type: ignore[no-any-return]
+        {
+            "format": _FORMAT,
+            "plan": _plan_mark(s),
+            "sizes": {group.name: group.size for group in s.groups},
+            "step": s.step,
+            "is_exploring": s.is_exploring,
+            "home": s._home,
+            "gates": {name: {"forward": gate.forward, "train": gate.train} for name, gate in s._gates.items()},
+            "memory": s._body.memory,
+            "held": s._body.held,
+            "statistics": s._saved_statistics,
+            "listener": s._listener.state_dict(),
+            "generator": s._generator.get_state(),
+            "diary": {
+                "cycle": diary.cycle,
+                "ever": diary.ever,
+                "grown": diary.grown,
+                "dropped": diary.dropped,
+                "records": diary.records,
+            },
+            "ledger": s.ledger.as_dict(),
+        }
+    )
+
+
+def check_state(sparsifier: Sparsifier, state: Mapping[str, Any]) -> None:
+    """Check that a saved state belongs to this sparsifier; changes nothing.
+
+    Args:
+        sparsifier: attached.
+        state: from `state_dict`.
+
+    Raises:
+        TrainError: not attached, or a state of another format, model or plan.
+    """
+    if sparsifier._optimizer is None:
+        raise TrainError("attach(optimizer) the sparsifier before loading its state")
+    if state.get("format") != _FORMAT:
+        raise TrainError(f"this state has format {state.get('format')!r}; this version of niwaki reads {_FORMAT}")
+    sizes = {group.name: group.size for group in sparsifier.groups}
+    if dict(state["sizes"]) != sizes:
+        odd = sorted(set(sizes.items()) ^ set(state["sizes"].items()))[0][0]
+        raise TrainError(
+            f"this state is of other groups: {odd!r} has size {state['sizes'].get(odd)} there and {sizes.get(odd)} "
+            "here; make the groups from the same model with the same arguments"
+        )
+    if state["plan"] != _plan_mark(sparsifier):
+        raise TrainError(
+            "this state was saved under another plan (other steps, method or switches); "
+            "build the method with the arguments of the run that wrote it"
+        )
+
+
+def load_state_dict(sparsifier: Sparsifier, state: Mapping[str, Any]) -> None:
+    """Put a saved state into an attached sparsifier.
+
+    Args:
+        sparsifier: built as the one that was saved.
+        state: from `state_dict`.
+    """
+    check_state(sparsifier, state)
+    s, state = sparsifier, _copied(state)
+    devices = {name: keep.device for name, keep in s._home.items()}
+
+    def placed(units: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        return {name: units[name].to(devices[name]) for name in devices}
+
+    s.step, s.is_exploring = int(state["step"]), bool(state["is_exploring"])
+    s._home = placed(state["home"])
+    if s.is_exploring:
+        s._gates = {
+            name: Gates(gate["forward"].to(devices[name]), gate["train"].to(devices[name]))
+            for name, gate in state["gates"].items()
+        }
+    else:
+        s._gates = {name: Gates(keep, keep) for name, keep in s._home.items()}
+    body = s._body
+    body.lay(s._gates, s._home)
+    body.memory = {name: value.to(body.tensors[name].device) for name, value in state["memory"].items()}
+    body.held = None if state["held"] is None else _held(s, state["held"])
+    s._saved_statistics = {name: value.to(s._statistics[name].device) for name, value in state["statistics"].items()}
+    s._listener.load_state_dict(state["listener"], devices)
+    s._generator.set_state(state["generator"].to(torch.uint8).cpu())
+    diary = state["diary"]
+    s._diary = Diary(
+        placed(diary["cycle"]),
+        placed(diary["ever"]),
+        placed(diary["grown"]),
+        placed(diary["dropped"]),
+        list(diary["records"]),
+    )
+    s._meter.ledger = Ledger.from_dict(state["ledger"])
+
+
+def _held(sparsifier: Sparsifier, held: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    tensors = sparsifier._body.tensors
+    return {
+        name: {
+            # Step counters stay where the optimizer keeps them; only tensors like the parameter follow it.
+            key: value.to(tensors[name].device)
+            if isinstance(value, Tensor) and value.shape == tensors[name].shape
+            else value
+            for key, value in entries.items()
+        }
+        for name, entries in held.items()
+    }

@@ -1,0 +1,285 @@
+"""The sparsifier: hangs on the user's optimizer and carries out a plan."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.utils.hooks import RemovableHandle
+
+from ..core.contracts import Context, Criterion, Probe
+from ..core.errors import TrainError
+from ..core.gates import GateMap, is_binary_pair, kept_gates
+from ..core.group import Group, check_groups, parameters_of
+from ..core.signals import Signals
+from ..measure.ledger import Ledger
+from ..moves.chain import play
+from ..moves.timeline import Event
+from . import attaching, saving
+from .body import Body
+from .diary import Diary
+from .listen import AT_HAND, Listener, is_windowed
+from .meter import Meter
+from .plan import Plan
+from .ranks import check_agreement
+from .statistics import copies, put_back, running_statistics
+from .surgery import all_parameters, clear_gradients, gradient_scale, inner_optimizer, is_skipped
+
+
+class Sparsifier:
+    """Carries out a plan while the user's own loop trains.
+
+    It listens to ``optimizer.step()`` and nothing else has to be called. Methods such as `niwaki.iee` build one.
+
+    Args:
+        model: the model, wrapped or not.
+        groups: its groups.
+        plan: what the method does when.
+        seed: for the plan's random choices.
+        probe: measures the signals that the training loop does not give, for criteria that want them.
+        example: one batch of inputs (a tensor, or a tuple of them), from which training FLOPs are counted; without it
+            they are counted at the first forward pass.
+
+    >>> from niwaki.structure.declare import weights
+    >>> model = nn.Linear(4, 2)
+    >>> keep = {"weight": torch.tensor([True, False] * 4)}
+    >>> sparsifier = Sparsifier(model, weights(model), Plan(keep)).attach(torch.optim.SGD(model.parameters(), lr=0.1))
+    >>> sparsifier.density, int((model.weight == 0).sum())
+    (0.5, 4)
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        groups: Sequence[Group],
+        plan: Plan,
+        *,
+        seed: int = 0,
+        probe: Probe | None = None,
+        example: object = None,
+    ) -> None:
+        parameters = parameters_of(model)
+        check_groups(groups, parameters)
+        attaching.check_plan(plan, groups, probe)
+        tensors = {where.tensor: parameters[where.tensor] for group in groups for where in group.slices}
+        self.model, self.groups, self.plan, self.probe = model, groups, plan, probe
+        self.step = 0
+        self.is_exploring = False
+        self._generator = torch.Generator().manual_seed(seed)
+        self._home = {g.name: plan.keep[g.name].to(tensors[g.slices[0].tensor].device) for g in groups}
+        self._gates: GateMap = {name: kept_gates(keep) for name, keep in self._home.items()}
+        self._body = Body(groups, tensors, plan.values)
+        self._body.lay(self._gates, self._home)
+        self._diary = Diary.begin(self._home)
+        self._listener = Listener()
+        self._meter = Meter(model, next(iter(tensors)), example)
+        self._statistics = running_statistics(model)
+        self._saved_statistics: dict[str, Tensor] = {}
+        self._optimizer: Optimizer | None = None
+        self._others: list[nn.Parameter] = []
+        self._handles: list[RemovableHandle] = []
+        self._skipping = False
+
+    def attach(self, optimizer: Optimizer, ema: nn.Module | None = None) -> Sparsifier:
+        """Hang on an optimizer: from here on, its steps are the plan's steps.
+
+        Args:
+            optimizer: holds all tensors of the groups.
+            ema: an averaged copy of the model that the loop updates; its removed weights are kept at zero too.
+
+        Returns:
+            The sparsifier itself.
+        """
+        inner = inner_optimizer(optimizer)
+        attaching.check_optimizer(self, inner)
+        self._optimizer = inner
+        mine = {id(tensor) for tensor in self._body.tensors.values()}
+        self._others = [p for p in all_parameters(inner) if id(p) not in mine]
+        attaching.warn_unfrozen(self, inner)
+        self._body.copy = attaching.averaged_tensors(ema, self._body.tensors) if ema is not None else {}
+        self._body.begin(inner)
+        check_agreement(self._home, self.step)
+        self._handles = [
+            inner.register_step_pre_hook(self._before_step),
+            inner.register_step_post_hook(self._after_step),
+            *(t.register_hook(self._gradient_hook(n)) for n, t in self._body.tensors.items()),  # type: ignore[no-untyped-call]
+            *self._meter.attach(),
+        ]
+        return self
+
+    def detach(self) -> None:
+        """Let go of the optimizer and leave the model as it is to be delivered; an exploration under way is ended."""
+        if self._optimizer is None:
+            return
+        if self.is_exploring:
+            self._transition({name: kept_gates(keep) for name, keep in self._home.items()}, dict(self._home), False)
+        for handle in self._handles:
+            handle.remove()
+        self._handles = []
+        self._optimizer = None
+
+    @property
+    def stage(self) -> str:
+        """The name of the stage that runs now."""
+        return self.plan.timeline.stage(self.step)
+
+    @property
+    def density(self) -> float:
+        """The share of all units that the delivered model would keep now."""
+        return sum(int(keep.sum()) for keep in self._home.values()) / sum(group.size for group in self.groups)
+
+    @property
+    def keep(self) -> dict[str, Tensor]:
+        """Booleans ``[size]`` per group name: the units the delivered model would keep now."""
+        return dict(self._home)
+
+    @property
+    def ledger(self) -> Ledger:
+        """What the training has cost so far, stage by stage."""
+        return self._meter.ledger
+
+    @property
+    def history(self) -> list[dict[str, object]]:
+        """One record for each move so far."""
+        return self._diary.records
+
+    @property
+    def extra_bytes(self) -> int:
+        """Memory that masks and remembered values take beyond model and optimizer."""
+        return self._body.bytes
+
+    def masks(self) -> dict[str, Tensor]:
+        """The masks of the delivered model, by tensor name."""
+        return dict(self._body.home)
+
+    @contextmanager
+    def pruned(self) -> Generator[nn.Module, None, None]:
+        """The model as it would be delivered now, also in the middle of an exploration; for evaluation and export."""
+        tensors = self._body.tensors
+        saved = {name: tensor.detach().clone() for name, tensor in tensors.items()} if self.is_exploring else {}
+        with torch.no_grad():
+            for name in saved:
+                tensors[name].mul_(self._body.home[name])
+        try:
+            yield self.model
+        finally:
+            with torch.no_grad():
+                for name, value in saved.items():
+                    tensors[name].copy_(value)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything needed to go on exactly where this one stands; save model and optimizer beside it."""
+        return saving.state_dict(self)
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from a saved state. Load model and optimizer too, in any order, after `attach`."""
+        saving.load_state_dict(self, state)
+
+    def _gradient_hook(self, name: str) -> Any:
+        def hook(gradient: Tensor) -> Tensor | None:
+            if name == self._meter.first_tensor:
+                self._meter.backward_passes += 1
+            if self._wants_dense_gradient() or (name not in self._body.partial and not self.is_exploring):
+                return None
+            # Masked here and not only at the step: clipping must not count what will not be applied.
+            return gradient * self._body.learns[name]
+
+        return hook
+
+    def _wants_dense_gradient(self) -> bool:
+        event = self.plan.timeline(self.step + 1)
+        return event is not None and event.instead and any("grad" in c.needs for c in event.criteria)
+
+    def _before_step(self, optimizer: Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        if any(callable(argument) for argument in (*args[1:], *kwargs.values())):
+            raise TrainError(
+                "optimizer.step(closure) recomputes gradients where the sparsifier cannot see them; "
+                "call backward() first and optimizer.step() without a closure"
+            )
+        self._skipping = is_skipped(optimizer)
+        if self._skipping:
+            return
+        attaching.check_gradients(self._body.tensors, self.step)
+        event = self.plan.timeline.upcoming(self.step)
+        if event is not None and event.step - event.window <= self.step:
+            if any(is_windowed(criterion) for criterion in event.criteria):
+                self._listener.hear(event.criteria, self.groups, self._signals(optimizer))
+            if event.instead and event.step == self.step + 1:
+                self._meter.dense_gradient = self._wants_dense_gradient()
+                self._play(event)
+                clear_gradients(optimizer)
+        if self.is_exploring and self.plan.freeze:
+            clear_gradients(optimizer, self._others)
+
+    def _after_step(self, optimizer: Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        if self._skipping:
+            self._meter.backward_passes = 0
+            return
+        self._body.enforce(frozen=self.is_exploring and self.plan.freeze)
+        put_back(self._statistics, self._saved_statistics)
+        frozen = self.is_exploring and self.plan.freeze
+        self._meter.tick(self.plan.timeline.stage(self.step), self._body, frozen=frozen)
+        self.step += 1
+        event = self.plan.timeline(self.step)
+        if event is not None and not event.instead:
+            self._play(event)
+
+    def _signals(self, optimizer: Optimizer | None = None) -> Signals:
+        kinds: dict[str, Mapping[str, Tensor]] = {"weight": self._body.last_values()}
+        if optimizer is not None:
+            scale = gradient_scale(optimizer)
+            kinds["grad"] = {
+                name: torch.zeros_like(tensor) if tensor.grad is None else tensor.grad / scale
+                for name, tensor in self._body.tensors.items()
+            }
+        return Signals(kinds)
+
+    def _score(self, event: Event, criterion: Criterion, group: Group) -> Tensor:
+        if is_windowed(criterion):
+            return self._listener.mean(event.criteria, criterion, group)
+        signals = self._signals()
+        if "noise" in criterion.needs:
+            like = {where.tensor: self._body.tensors[where.tensor] for where in group.slices}
+            noise = {n: torch.rand(t.shape, generator=self._generator).to(t.device) for n, t in like.items()}
+            signals = signals.merged(Signals({"noise": noise}))
+        if self.probe is not None and not criterion.needs <= AT_HAND:
+            with self.pruned():
+                signals = signals.merged(self.probe(self.model, criterion.needs - {"weight", "noise"}))
+        return attaching.checked_score(criterion(group, signals), criterion, group)
+
+    def _play(self, event: Event) -> None:
+        before = dict(self._home)
+        context = Context(
+            step=self.step,
+            groups=self.groups,
+            home=self._home,
+            cycle=self._diary.cycle,
+            grown=self._diary.grown,
+            score=lambda criterion, group: self._score(event, criterion, group),
+            generator=self._generator,
+        )
+        gates, home = play(event.moves, self._gates, context)
+        if not all(is_binary_pair(gate) for gate in gates.values()):
+            raise TrainError(f"the move {event.name!r} gave gates that are neither active, frozen nor removed")
+        check_agreement(home, self.step)
+        self._transition(gates, home, event.explores)
+        self._diary.note(event.step, event.name, event.stage, before, home)
+        self._listener.forget()
+
+    def _transition(self, gates: GateMap, home: dict[str, Tensor], explores: bool) -> None:
+        assert self._optimizer is not None
+        if explores:
+            if any(home[name] is not keep for name, keep in self._home.items()):  # a chain may drop before it explores
+                self._body.change(
+                    self._optimizer, {n: kept_gates(k) for n, k in home.items()}, home, explored=self.is_exploring
+                )
+            self._body.open(self._optimizer, gates, home, freeze=self.plan.freeze)
+            self._saved_statistics = copies(self._statistics) if self.plan.freeze else {}
+        else:
+            self._body.change(self._optimizer, gates, home, explored=self.is_exploring)
+            self._saved_statistics = {}
+        self._gates, self._home, self.is_exploring = gates, home, explores

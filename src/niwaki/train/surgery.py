@@ -1,0 +1,79 @@
+"""Optimizer state follows the units: cleared where they change, put away while the active ones are frozen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+State = dict[str, Any]
+
+
+def inner_optimizer(optimizer: Optimizer) -> Optimizer:
+    """The optimizer under wrappers such as `accelerate`'s, which holds the state and runs the hooks."""
+    inner = getattr(optimizer, "optimizer", None)
+    return inner_optimizer(inner) if isinstance(inner, Optimizer) else optimizer
+
+
+def clear_state(optimizer: Optimizer, parameter: nn.Parameter, where: Tensor) -> None:
+    """Set every optimizer tensor of the parameter's shape to zero at the marked elements."""
+    for value in optimizer.state.get(parameter, {}).values():
+        if isinstance(value, Tensor) and value.shape == parameter.shape:
+            value.masked_fill_(where, 0)
+
+
+def put_away(optimizer: Optimizer, parameters: Mapping[str, nn.Parameter]) -> dict[str, State]:
+    """Take the optimizer's state of these parameters out of it, untouched; it will begin them anew.
+
+    Args:
+        optimizer: the optimizer.
+        parameters: by name.
+
+    Returns:
+        The very tensors that the optimizer held, by parameter name.
+    """
+    held: dict[str, State] = {}
+    for name, parameter in parameters.items():
+        if parameter in optimizer.state:
+            held[name] = optimizer.state.pop(parameter)
+            if isinstance(optimizer, torch.optim.Adagrad):
+                # Adagrad makes its state when it is built, and fails without it.
+                optimizer.state[parameter] = {key: torch.zeros_like(value) for key, value in held[name].items()}
+    return held
+
+
+def take_back(optimizer: Optimizer, parameters: Mapping[str, nn.Parameter], held: Mapping[str, State]) -> None:
+    """Undo `put_away`: what the optimizer made meanwhile is dropped."""
+    for name, parameter in parameters.items():
+        optimizer.state.pop(parameter, None)
+        if name in held:
+            optimizer.state[parameter] = held[name]
+
+
+def clear_gradients(optimizer: Optimizer, parameters: Iterable[nn.Parameter] | None = None) -> None:
+    """Drop gradients, so that the coming update passes these parameters (default: all) over entirely.
+
+    An optimizer skips a parameter without gradient: no value, no momentum, no weight decay changes, bit for bit.
+    """
+    for parameter in parameters if parameters is not None else all_parameters(optimizer):
+        parameter.grad = None
+
+
+def all_parameters(optimizer: Optimizer) -> list[nn.Parameter]:
+    """Every parameter the optimizer holds, in the order of its groups."""
+    return [parameter for group in optimizer.param_groups for parameter in group["params"]]
+
+
+def is_skipped(optimizer: Optimizer) -> bool:
+    """Whether a gradient scaler has told a fused optimizer that this update will not happen."""
+    found = getattr(optimizer, "found_inf", None)
+    return found is not None and bool(torch.as_tensor(found).item())
+
+
+def gradient_scale(optimizer: Optimizer) -> float:
+    """What a fused optimizer will divide the gradients by in this update; 1 in all other cases."""
+    scale = getattr(optimizer, "grad_scale", None)
+    return 1.0 if scale is None else float(scale)

@@ -1,0 +1,74 @@
+"""What weights hold when they leave, explore and come back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+ExploreInit = Literal["mru_zero", "mru_random", "zero"]
+GrowInit = Literal["mru", "explored", "zero"]
+
+
+@dataclass(frozen=True)
+class Values:
+    """Which value a weight starts from. MRU is the value it had when it was last in use.
+
+    Args:
+        explore: at the start of an exploration: ``mru_zero`` (the last active value, zero if never active),
+            ``mru_random`` (the same, but the initial value of the dense network if never active), ``zero``.
+        grow: when it is grown: ``mru``, ``explored`` (what exploration made of it) or ``zero``.
+        carry: whether the explored values of weights that were not grown are where the next exploration starts.
+        remembers: whether last active values are kept at all; methods that only grow zeros need no memory.
+    """
+
+    explore: ExploreInit = "mru_zero"
+    grow: GrowInit = "zero"
+    carry: bool = False
+    remembers: bool = True
+
+
+def first_memory(values: Values, tensor: Tensor, mask: Tensor) -> Tensor:
+    """The last active values before training: those of the kept weights, and what never-active ones start from."""
+    return tensor.detach().clone() if values.explore == "mru_random" else tensor.detach() * mask
+
+
+def leave(tensor: Tensor, gone: Tensor, memory: Tensor | None) -> None:
+    """Put away the values of weights that are removed, and set them to zero."""
+    if memory is not None:
+        memory.copy_(torch.where(gone, tensor, memory))
+    tensor.masked_fill_(gone, 0)
+
+
+def wake(values: Values, tensor: Tensor, home: Tensor, memory: Tensor) -> None:
+    """Give every removed weight the value its exploration starts from; remember the active ones for the return."""
+    memory.copy_(torch.where(home, tensor, memory))
+    start = torch.zeros_like(tensor) if values.explore == "zero" else memory
+    tensor.copy_(torch.where(home, tensor, start))
+
+
+def settle(values: Values, tensor: Tensor, home: Tensor, born: Tensor, memory: Tensor) -> None:
+    """End an exploration: kept weights stay, grown ones take their value, the others go back to zero.
+
+    Args:
+        values: the rules.
+        tensor: the weights, changed in place.
+        home: the structure before growing.
+        born: the grown weights.
+        memory: last active values, changed in place if explored values are carried.
+    """
+    explored = tensor.clone() if values.carry or values.grow == "explored" else tensor
+    grown = {"mru": memory, "explored": explored, "zero": torch.zeros_like(tensor)}[values.grow]
+    tensor.copy_(torch.where(home, tensor, torch.where(born, grown, torch.zeros_like(tensor))))
+    if values.carry:
+        memory.copy_(torch.where(home, memory, explored))
+
+
+def revive(values: Values, tensor: Tensor, born: Tensor, memory: Tensor | None) -> None:
+    """Grow without an exploration: from the last active value if the rules say so, else from zero."""
+    if values.grow == "zero" or memory is None:
+        tensor.masked_fill_(born, 0)
+    else:
+        tensor.copy_(torch.where(born, memory, tensor))
