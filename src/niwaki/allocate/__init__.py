@@ -1,1 +1,22 @@
 """How many units stay, and therefore which."""
+
+from .budget import check_density, keep_top
+from .local import ErdosRenyi, ErdosRenyiKernel, Uniform
+from .pattern import Patterned
+from .proportional import Claim, capped, proportional
+from .ranked import Global
+from .top import top
+
+__all__ = [
+    "Claim",
+    "ErdosRenyi",
+    "ErdosRenyiKernel",
+    "Global",
+    "Patterned",
+    "Uniform",
+    "capped",
+    "check_density",
+    "keep_top",
+    "proportional",
+    "top",
+]

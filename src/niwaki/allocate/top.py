@@ -1,0 +1,52 @@
+"""The best of a row of scores, exactly as many as asked, ties broken by index."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ..core.errors import BudgetError, SignalError
+
+
+def _threshold(scores: Tensor, count: int) -> Tensor:
+    place = scores.numel() - count
+    if scores.device.type == "cpu":
+        # Linear in the size. On CUDA `kthvalue` refuses to run under `use_deterministic_algorithms`; sorting does not.
+        return scores.kthvalue(place + 1).values
+    return scores.sort().values[place]
+
+
+def top(scores: Tensor, count: int) -> Tensor:
+    r"""The ``count`` highest scores; of equal ones the lower index wins.
+
+    `torch.topk` leaves open which of several equal scores it takes. Here every score above the ``count``-th highest is
+    in, and the places left are filled with scores equal to it, in the order of their index. So the same scores give
+    the same mask everywhere, and masks nest: ``top(s, a)`` lies within ``top(s, b)`` for ``a <= b``.
+
+    Args:
+        scores: ``[size]``, of any real dtype, without NaN.
+        count: how many to take.
+
+    Returns:
+        A boolean mask ``[size]`` with exactly ``count`` ``True``, on the device of the scores.
+
+    Raises:
+        BudgetError: more or fewer are asked than there are.
+        SignalError: the scores are not one row, or hold NaN.
+
+    >>> top(torch.tensor([2.0, 1.0, 2.0, 3.0, 2.0]), 3).tolist()
+    [True, False, True, True, False]
+    """
+    if scores.dim() != 1:
+        raise SignalError(f"scores of shape {tuple(scores.shape)} are not one row; flatten them to [size]")
+    if not 0 <= count <= scores.numel():
+        raise BudgetError(f"{count} of {scores.numel()} units cannot be kept; ask for a count from 0 to their number")
+    if scores.is_floating_point() and bool(scores.isnan().any()):
+        raise SignalError("scores hold NaN and cannot be ranked; look at the signals they were made from")
+    if count in {0, scores.numel()}:
+        return torch.full_like(scores, bool(count), dtype=torch.bool)
+    limit = _threshold(scores, count)
+    mask = scores > limit
+    missing = count - int(mask.sum())
+    mask[(scores == limit).nonzero().squeeze(1)[:missing]] = True
+    return mask

@@ -1,0 +1,79 @@
+"""Two durations compared in one run, so that whatever slows the machine slows both."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+
+from ..core.errors import TrainError
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """Two medians, and their ratio.
+
+    Args:
+        median_a: seconds.
+        median_b: seconds.
+        ratio: ``median_a / median_b``.
+        spread: the distance between the quartiles of the ratios of single rounds.
+    """
+
+    median_a: float
+    median_b: float
+    ratio: float
+    spread: float
+
+
+def _settled(clock: Callable[[], float]) -> float:
+    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+        torch.cuda.synchronize()
+    return clock()
+
+
+def compare_times(
+    a: Callable[[], object],
+    b: Callable[[], object],
+    *,
+    rounds: int = 20,
+    warmup: int = 3,
+    clock: Callable[[], float] = time.perf_counter,
+) -> Ratio:
+    """Time two functions in turns.
+
+    Every round calls both, and every other round the second goes first, so that neither profits from its place. Work on
+    CUDA is waited for.
+
+    Args:
+        a: the function of interest.
+        b: what it is compared with.
+        rounds: how often each is timed.
+        warmup: rounds before that, not timed.
+        clock: gives seconds.
+
+    Returns:
+        The medians and their ratio.
+
+    Raises:
+        TrainError: fewer than two rounds, or a clock too coarse to see the second function.
+    """
+    if rounds < 2 or warmup < 0:
+        raise TrainError(f"timing needs two rounds or more and no negative warmup, not {rounds} and {warmup}")
+    seconds: dict[str, list[float]] = {"a": [], "b": []}
+    for i in range(warmup + rounds):
+        for name, call in [("a", a), ("b", b)][:: -1 if i % 2 else 1]:
+            start = _settled(clock)
+            call()
+            spent = _settled(clock) - start
+            if i >= warmup:
+                seconds[name].append(spent)
+    if min(seconds["b"]) <= 0:
+        raise TrainError("timing: the second function took no time at all by this clock; let it do more work per call")
+    median_a, median_b = statistics.median(seconds["a"]), statistics.median(seconds["b"])
+    ratios = [x / y for x, y in zip(seconds["a"], seconds["b"], strict=True)]
+    low, _, high = statistics.quantiles(ratios, n=4, method="inclusive")
+    return Ratio(median_a, median_b, median_a / median_b, high - low)
