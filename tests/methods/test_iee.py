@@ -325,3 +325,20 @@ def test_rigl_grows_by_the_gradient_in_place_of_an_update():
     gradient = oracle[3].weight.grad.abs()
     candidates = ~(sparsifier.masks()["3.weight"] & ~grown["3.weight"])
     assert gradient[grown["3.weight"]].min() >= gradient[candidates & ~grown["3.weight"]].max()
+
+
+def test_the_rate_of_exploration_is_a_multiple_and_is_given_back():
+    moved = {}
+    for rate in (1.0, 0.1):
+        model = net()
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.05)
+        sparsifier = iee(
+            model, weights(model), density=0.2, steps=40, H=5, J=4, Q=4, explore_init="zero", explore_rate=rate
+        ).attach(optimizer)
+        train(model, optimizer, range(10))
+        assert sparsifier.stage == "explore"
+        assert optimizer.param_groups[0]["lr"] == 0.05
+        moved[rate] = model[0].weight.detach()[~sparsifier.masks()["0.weight"]].clone()
+    # One step of plain SGD from zero: the weights are the rate times the same gradient.
+    torch.testing.assert_close(moved[0.1], moved[1.0] * 0.1)
+    assert moved[1.0].any()

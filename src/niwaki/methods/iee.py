@@ -78,6 +78,7 @@ def iee(
     explore_init: ExploreInit = "mru_zero",
     grow_init: GrowInit = "mru",
     carry: bool = False,
+    explore_rate: float = 1.0,
     freeze: bool = True,
     grace: bool = False,
     init: Criterion | None = None,
@@ -111,6 +112,8 @@ def iee(
         explore_init: what removed weights start exploring from: see `Values`.
         grow_init: what grown weights start from: see `Values`.
         carry: whether explored values survive to the next exploration.
+        explore_rate: a factor on the learning rate of exploration (*ours*): well below 1, what grows is ranked by its
+            gradient over Q batches, not by where training all removed weights together takes it.
         freeze: whether the active part stands still during exploration (the paper's ablation: ``False``).
         grace: spare the weights that grew last from the next drop.
         init: chooses the first structure: random from scratch; ``Magnitude()`` starts from what a trained model shows.
@@ -132,16 +135,14 @@ def iee(
     events = [*_descent(reach, density, criterion, allocator), *cycle.events(reach, last)]
     timeline = merged(events, start="prune" if reach else "estimate")
     values = Values(explore_init, grow_init, carry)
-    plan = Plan(all_kept(groups) if reach else start, timeline, values, freeze, steps)
+    plan = Plan(all_kept(groups) if reach else start, timeline, values, freeze, steps, explore_rate)
     return Sparsifier(model, groups, plan, seed=seed, probe=probe, example=example)
 
 
 def _descent(reach: int, density: float, criterion: Criterion, allocator: Allocator) -> Iterator[Event]:
     # HALP's law of targets, 30 prunings at most: each removes the same share of what is left.
     prunings = min(30, reach)
-    if not prunings:
-        return
-    curve = geometric(1.0, density, prunings)
+    curve = geometric(1.0, density, max(1, prunings))
     for number in range(1, prunings + 1):
         step = round(number * reach / prunings)
         stage = "estimate" if number == prunings else "prune"

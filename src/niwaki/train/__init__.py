@@ -1,1 +1,7 @@
 """The sparsifier: the only stateful object."""
+
+from .plan import Plan
+from .sparsifier import Sparsifier
+from .values import Values
+
+__all__ = ["Plan", "Sparsifier", "Values"]

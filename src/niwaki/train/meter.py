@@ -13,15 +13,8 @@ from torch.utils.hooks import RemovableHandle
 
 from ..measure.flops import ModelFlops, count_flops
 from ..measure.ledger import Ledger, peak_memory, step_flops
+from ..measure.twin import bare
 from .body import Body
-
-
-def bare_model(model: nn.Module) -> nn.Module:
-    """The module under `torch.compile` and DistributedDataParallel."""
-    inner = getattr(model, "_orig_mod", None)
-    if not isinstance(inner, nn.Module) and isinstance(model, nn.parallel.DistributedDataParallel):
-        inner = model.module
-    return bare_model(inner) if isinstance(inner, nn.Module) else model
 
 
 class Meter:
@@ -42,7 +35,7 @@ class Meter:
         self.backward_passes = 0
         self.dense_gradient = False
         self.flops: ModelFlops | None = None
-        self._model = bare_model(model)
+        self._model = bare(model)
         self._device = next(model.parameters()).device
         self._since: float | None = None
         self._cache: tuple[tuple[int, bool, bool], float] | None = None

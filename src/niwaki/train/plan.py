@@ -22,6 +22,7 @@ class Plan:
         freeze: whether, during an exploration, everything else stands still too: biases, norms, unpruned layers,
             running statistics.
         steps: how long the run is to be, for messages and reports.
+        explore_rate: the learning rate during an exploration, as a multiple of the loop's own.
     """
 
     keep: Mapping[str, Tensor]
@@ -29,3 +30,4 @@ class Plan:
     values: Values = field(default_factory=Values)
     freeze: bool = True
     steps: int = 0
+    explore_rate: float = 1.0

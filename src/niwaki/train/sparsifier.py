@@ -24,10 +24,18 @@ from .body import Body
 from .diary import Diary
 from .listen import AT_HAND, Listener, is_windowed
 from .meter import Meter
+from .norms import copies, put_back, running_statistics
 from .plan import Plan
 from .ranks import check_agreement
-from .statistics import copies, put_back, running_statistics
-from .surgery import all_parameters, clear_gradients, gradient_scale, inner_optimizer, is_skipped
+from .surgery import (
+    all_parameters,
+    clear_gradients,
+    gradient_scale,
+    inner_optimizer,
+    is_skipped,
+    restore_rates,
+    scale_rates,
+)
 
 
 class Sparsifier:
@@ -83,6 +91,7 @@ class Sparsifier:
         self._others: list[nn.Parameter] = []
         self._handles: list[RemovableHandle] = []
         self._skipping = False
+        self._rates: list[Any] = []
 
     def attach(self, optimizer: Optimizer, ema: nn.Module | None = None) -> Sparsifier:
         """Hang on an optimizer: from here on, its steps are the plan's steps.
@@ -214,11 +223,16 @@ class Sparsifier:
                 clear_gradients(optimizer)
         if self.is_exploring and self.plan.freeze:
             clear_gradients(optimizer, self._others)
+        if self.is_exploring and self.plan.explore_rate != 1.0:
+            self._rates = scale_rates(optimizer, self.plan.explore_rate)
 
     def _after_step(self, optimizer: Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         if self._skipping:
             self._meter.backward_passes = 0
             return
+        if self._rates:
+            restore_rates(optimizer, self._rates)
+            self._rates = []
         self._body.enforce(frozen=self.is_exploring and self.plan.freeze)
         put_back(self._statistics, self._saved_statistics)
         frozen = self.is_exploring and self.plan.freeze

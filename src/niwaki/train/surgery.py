@@ -67,6 +67,20 @@ def all_parameters(optimizer: Optimizer) -> list[nn.Parameter]:
     return [parameter for group in optimizer.param_groups for parameter in group["params"]]
 
 
+def scale_rates(optimizer: Optimizer, factor: float) -> list[Any]:
+    """Multiply the learning rate of every parameter group; gives the old ones, for `restore_rates`."""
+    before = [group["lr"] for group in optimizer.param_groups]
+    for group in optimizer.param_groups:
+        group["lr"] = group["lr"] * factor
+    return before
+
+
+def restore_rates(optimizer: Optimizer, before: list[Any]) -> None:
+    """Put learning rates back, the very objects."""
+    for group, rate in zip(optimizer.param_groups, before, strict=True):
+        group["lr"] = rate
+
+
 def is_skipped(optimizer: Optimizer) -> bool:
     """Whether a gradient scaler has told a fused optimizer that this update will not happen."""
     found = getattr(optimizer, "found_inf", None)
