@@ -1,0 +1,202 @@
+"""Model, batches and loss to signals."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from ..core.errors import SignalError
+from ..core.group import Group, check_groups, parameters_of
+from ..core.signals import Signals
+from .batches import Batch, readable_again
+from .curvature import hessian_diagonal, hessian_times
+from .flow import synaptic_flow
+from .gradients import PER_BATCH, batch_gradients
+from .noise import check_generator, uniform_noise
+from .per_sample import squared_gradients
+from .processes import is_shared
+from .pure import Loss, PureLoss, Step, measuring, pure_loss, step_from
+
+FROM_LOSS = frozenset({"grad", "grad_sq", "hessian_grad", "hessian_diag", *PER_BATCH})
+KINDS = FROM_LOSS | {"weight", "flow", "noise"}
+"""Every kind of signal that can be collected."""
+
+
+def chosen_tensors(model: nn.Module, tensors: Sequence[Group] | Collection[str] | None) -> dict[str, nn.Parameter]:
+    """The parameters to measure, in the model's order.
+
+    Args:
+        model: the model.
+        tensors: groups or names of tensors; without them, every floating-point parameter.
+
+    Returns:
+        The parameters by plain name.
+
+    Raises:
+        SignalError: a name the model does not have, or nothing to measure.
+    """
+    parameters = parameters_of(model)
+    wanted = {name for name, parameter in parameters.items() if parameter.is_floating_point()}
+    if tensors is not None:
+        groups = [entry for entry in tensors if isinstance(entry, Group)]
+        if groups:
+            check_groups(groups, parameters)
+        wanted = {where.tensor for group in groups for where in group.slices}
+        wanted |= {entry for entry in tensors if isinstance(entry, str)}
+    unknown = wanted - parameters.keys()
+    if unknown or not wanted:
+        what = f"no parameter {min(unknown)!r}" if unknown else "no parameters to measure"
+        raise SignalError(f"{type(model).__name__} has {what}; it has: {', '.join(list(parameters)[:8]) or 'none'} ...")
+    return {name: parameter for name, parameter in parameters.items() if name in wanted}
+
+
+def _check_needs(
+    needs: frozenset[str], batches: object, loss: object, step: object, generator: torch.Generator | None
+) -> None:
+    if unknown := needs - KINDS:
+        raise SignalError(
+            f"nobody knows how to collect {', '.join(sorted(map(repr, unknown)))}; known signals: "
+            f"{', '.join(sorted(KINDS))}. Measure it yourself and add it with signals.merged(...)"
+        )
+    if loss is not None and step is not None:
+        raise SignalError("give loss=, for loss(model(inputs), target), or step=, for step(model, batch), but not both")
+    from_loss = needs & FROM_LOSS
+    if from_loss and loss is None and step is None:
+        raise SignalError(
+            f"the signal {min(from_loss)!r} is a derivative of the loss; pass loss=, "
+            "such as torch.nn.functional.cross_entropy"
+        )
+    if (from_loss or "flow" in needs) and batches is None:
+        raise SignalError(f"the signal {min(from_loss or {'flow'})!r} needs batches=, pairs of (inputs, target)")
+    if drawn := needs & {"noise", "hessian_diag"}:
+        check_generator(generator, min(drawn))
+
+
+def _from_loss(
+    pure: PureLoss,
+    batches: Iterable[Batch],
+    needs: frozenset[str],
+    *,
+    generator: torch.Generator | None,
+    draws: int,
+    shared: bool,
+) -> dict[str, Mapping[str, Tensor]]:
+    found: dict[str, Mapping[str, Tensor]] = {}
+    if first := needs & {"grad", *PER_BATCH}:
+        found |= batch_gradients(pure, batches, first, shared=shared)
+    if "grad_sq" in needs:
+        found["grad_sq"] = squared_gradients(pure, batches, shared=shared)
+    if "hessian_grad" in needs:
+        # The gradient flows through all parameters: what is measured must not depend on how much of it is wanted.
+        whole = pure.of_everything()
+        gradient = batch_gradients(whole, batches, frozenset({"grad"}), shared=shared)["grad"]
+        product = hessian_times(whole, batches, gradient, shared=shared)
+        found["hessian_grad"] = {name: product[name] for name in pure.names}
+    if "hessian_diag" in needs:
+        signs = check_generator(generator, "hessian_diag")
+        found["hessian_diag"] = hessian_diagonal(pure, batches, signs, draws=draws, shared=shared)
+    return found
+
+
+def check_finite(values: Mapping[str, Mapping[str, Tensor]]) -> None:
+    """Check that measurements are numbers.
+
+    Args:
+        values: by kind and tensor name.
+
+    Raises:
+        SignalError: a NaN or an infinity; names kind and tensor.
+    """
+    for kind, tensors in values.items():
+        for name, value in tensors.items():
+            bad = int((~torch.isfinite(value)).sum())
+            if bad:
+                remedy = "look for NaN or infinity in weights and data, measure in float32, or scale the loss down"
+                if kind == "weight":
+                    remedy = "the model has diverged; go back to an earlier checkpoint"
+                where = f"the signal {kind!r} of tensor {name!r} is not finite in {bad} of {value.numel()} elements"
+                raise SignalError(f"{where}: {remedy}")
+
+
+def collect(
+    model: nn.Module,
+    batches: Iterable[Batch] | None = None,
+    loss: Loss | None = None,
+    *,
+    needs: Collection[str],
+    tensors: Sequence[Group] | Collection[str] | None = None,
+    step: Step | None = None,
+    generator: torch.Generator | None = None,
+    draws: int = 1,
+    reduce: bool = True,
+) -> Signals:
+    """Measure a model on batches, without changing anything about it.
+
+    ================  ====================================================================================
+    kind              per tensor, in float32 at least
+    ================  ====================================================================================
+    weight            a copy of the weights, in their own dtype
+    grad              gradient of the mean loss over all samples
+    grad_sq           mean over samples of the squared gradient of each sample's loss (Fisher diagonal)
+    grad_batches_sq   mean over batches of the squared gradient of the batch's mean loss
+    grad_batches_abs  mean over batches of its absolute value
+    hessian_grad      Hessian of the mean loss times its gradient, exact, both over all parameters that learn
+    hessian_diag      diagonal of that Hessian, an unbiased random estimate from ``draws`` sign vectors a batch
+    flow              SynFlow's gradient with respect to the absolute weights, float64; no data, no loss
+    noise             uniform in [0, 1)
+    ================  ====================================================================================
+
+    The model is measured in the mode it is in, `train` or `eval` (but batch norms use their running statistics for
+    ``grad_sq``, and ``flow`` is taken in `eval` mode). Parameters, their ``.grad`` and ``requires_grad``, buffers with
+    their running statistics, and training flags are afterwards what they were, also after an exception. Dropout in
+    training mode draws from torch's global generator, as in any forward pass. Batches are brought to the device of the
+    model, and weighted by their number of samples.
+
+    With several processes every one must call this, with the same needs; sums go over all of them before anything is
+    squared or made absolute.
+
+    Args:
+        model: the model; wrappers (`torch.compile`, DistributedDataParallel) are looked through.
+        batches: pairs (inputs, target); inputs are one tensor, a tuple of arguments or a dictionary of keywords. With
+            ``step`` a batch is whatever it understands, as long as the first tensor counts the samples. A list or
+            DataLoader is read anew for each family of signals (twice for ``hessian_grad``); an iterator is read once
+            and held in memory.
+        loss: ``loss(output, target)``, the mean over the samples of a batch.
+        needs: kinds of signal.
+        tensors: groups or tensor names to measure; without them, every parameter.
+        step: ``step(model, batch)``, the mean loss of a batch; in place of ``loss``.
+        generator: for ``noise`` and ``hessian_diag``, on the CPU.
+        draws: how many sign vectors ``hessian_diag`` takes for each batch.
+        reduce: whether to average over the processes of a distributed run.
+
+    Returns:
+        The signals.
+
+    >>> model = nn.Linear(2, 1, bias=False)
+    >>> inputs, target = torch.tensor([[1.0, 2.0]]), model(torch.tensor([[1.0, 2.0]])).detach() - 1.0
+    >>> signals = collect(model, [(inputs, target)], nn.functional.mse_loss, needs={"grad"})
+    >>> [round(g, 4) for g in signals.of("grad", "weight").flatten().tolist()]  # 2 * residual * input
+    [2.0, 4.0]
+    """
+    wanted = frozenset(needs)
+    _check_needs(wanted, batches, loss, step, generator)
+    parameters = chosen_tensors(model, tensors)
+    values: dict[str, Mapping[str, Tensor]] = {}
+    if "weight" in wanted:
+        values["weight"] = {name: parameter.detach().clone() for name, parameter in parameters.items()}
+    if "noise" in wanted:
+        values["noise"] = uniform_noise(parameters, check_generator(generator, "noise"))
+    run = step if loss is None else step_from(loss)
+    if batches is not None and wanted & (FROM_LOSS | {"flow"}):
+        again = readable_again(batches)
+        with measuring(model):
+            if run is not None and wanted & FROM_LOSS:
+                pure, more = pure_loss(model, run, parameters), wanted & FROM_LOSS
+                shared = is_shared(reduce)
+                values |= _from_loss(pure, again, more, generator=generator, draws=draws, shared=shared)
+            if "flow" in wanted:
+                values["flow"] = synaptic_flow(model, again, parameters)
+    check_finite(values)
+    return Signals(values)

@@ -1,0 +1,68 @@
+"""A probe: data and loss, ready to measure whatever a criterion asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from ..core.contracts import Probe
+from ..core.errors import SignalError
+from ..core.group import Group
+from ..core.signals import Signals
+from .batches import Batch
+from .collect import collect
+from .pure import Loss, Step
+
+
+@dataclass(frozen=True, eq=False)
+class _DataProbe:
+    batches: Iterable[Batch]
+    loss: Loss | None
+    step: Step | None
+    tensors: Sequence[Group] | Collection[str] | None
+    generator: torch.Generator | None
+    reduce: bool
+
+    def __call__(self, model: nn.Module, needs: frozenset[str]) -> Signals:
+        return collect(
+            model, self.batches, self.loss,
+            needs=needs, tensors=self.tensors, step=self.step, generator=self.generator, reduce=self.reduce,
+        )  # fmt: skip
+
+
+def probe(
+    batches: Iterable[Batch],
+    loss: Loss | None = None,
+    *,
+    tensors: Sequence[Group] | Collection[str] | None = None,
+    step: Step | None = None,
+    generator: torch.Generator | None = None,
+    reduce: bool = True,
+) -> Probe:
+    """What a method calls when a criterion wants more than the weights and gradients of the training loop.
+
+    Args:
+        batches: as for `collect`; they are read anew each time the probe is asked.
+        loss: as for `collect`.
+        tensors: groups or tensor names to measure; every parameter without them.
+        step: as for `collect`.
+        generator: as for `collect`.
+        reduce: as for `collect`.
+
+    Returns:
+        A function of a model and the needed kinds of signal.
+
+    Raises:
+        SignalError: the batches are an iterator, which can be read only once.
+
+    >>> model = nn.Linear(2, 1, bias=False)
+    >>> measure = probe([(torch.ones(3, 2), torch.zeros(3, 1))], nn.functional.mse_loss)
+    >>> measure(model, frozenset({"grad_sq"})).of("grad_sq", "weight").shape
+    torch.Size([1, 2])
+    """
+    if iter(batches) is batches:
+        raise SignalError("a probe reads its batches again and again; give a list or a DataLoader, not an iterator")
+    return _DataProbe(batches, loss, step, tensors, generator, reduce)

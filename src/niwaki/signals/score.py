@@ -1,0 +1,87 @@
+"""Scores of a criterion for a model as it is now."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from ..core.contracts import Criterion
+from ..core.errors import SignalError
+from ..core.group import Group, check_groups, parameters_of
+from ..core.signals import Signals
+from .batches import Batch
+from .collect import collect
+from .gradients import check_count
+from .processes import in_step, is_shared
+from .pure import Loss, Step
+
+
+def _checked(criterion: Criterion, group: Group, signals: Signals) -> Tensor:
+    scores = criterion(group, signals)
+    name = type(criterion).__name__
+    if scores.shape != (group.size,):
+        raise SignalError(f"{name} gave {tuple(scores.shape)} scores for group {group.name!r} of {group.size} units")
+    if not bool(torch.isfinite(scores).all()):
+        bad = int((~torch.isfinite(scores)).sum())
+        raise SignalError(
+            f"{name} gave {bad} of {group.size} units of group {group.name!r} a score that is not finite; look for "
+            "NaN, infinity or very large numbers in its weights and signals"
+        )
+    return scores
+
+
+def score(
+    criterion: Criterion,
+    model: nn.Module,
+    groups: Sequence[Group],
+    batches: Iterable[Batch] | None = None,
+    loss: Loss | None = None,
+    *,
+    step: Step | None = None,
+    generator: torch.Generator | None = None,
+    per_batch: bool = False,
+    reduce: bool = True,
+) -> dict[str, Tensor]:
+    """Collect what a criterion needs and ask it about every group.
+
+    Args:
+        criterion: how much each unit matters.
+        model: the model; nothing about it changes.
+        groups: its groups.
+        batches: as for `collect`; may be left out for criteria that look at weights or chance alone.
+        loss: as for `collect`.
+        step: as for `collect`.
+        generator: as for `collect`.
+        per_batch: score every batch by itself and average the scores, as a sparsifier does over its window, in place of
+            measuring all batches together and scoring once. `Taylor` then gives the mean of absolute values.
+        reduce: as for `collect`.
+
+    Returns:
+        Scores ``[size]`` by group name; higher = keep.
+
+    Raises:
+        SignalError: ``per_batch`` without batches.
+    """
+    check_groups(groups, parameters_of(model))
+
+    def measure(some: Iterable[Batch] | None) -> dict[str, Tensor]:
+        signals = collect(
+            model, some, loss, needs=criterion.needs, tensors=groups, step=step, generator=generator, reduce=reduce
+        )
+        return {group.name: _checked(criterion, group, signals) for group in groups}
+
+    if not per_batch:
+        return measure(batches)
+    if batches is None:
+        raise SignalError("per_batch=True averages the scores of batches; pass batches=")
+    device = next(model.parameters()).device
+    totals: dict[str, Tensor] = {}
+    count = 0
+    for batch in in_step(batches, device, shared=is_shared(reduce)):
+        scores = measure([batch])
+        totals = {name: totals[name] + value if totals else value for name, value in scores.items()}
+        count += 1
+    check_count(count)
+    return {name: total / count for name, total in totals.items()}

@@ -1,0 +1,152 @@
+"""Bad input is named, with what to do."""
+
+import pytest
+import torch
+from torch import nn
+
+from niwaki.core import Group, GroupError, SignalError, Slice
+from niwaki.criteria import Fisher, Lamp, Magnitude, Random, Taylor
+from niwaki.signals import collect, probe, score
+from niwaki.structure.declare import weights
+
+LOSS = nn.functional.cross_entropy
+
+
+def _model():
+    return nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2))
+
+
+def _batch():
+    return torch.randn(5, 3), torch.randint(0, 2, (5,))
+
+
+def _fails(match, *args, **kwargs):
+    with pytest.raises(SignalError, match=match):
+        collect(_model(), *args, **kwargs)
+
+
+@pytest.mark.parametrize("kind", ["grad", "grad_sq", "grad_batches_sq", "hessian_grad", "flow"])
+def test_no_batches_left(kind):
+    exhausted = iter([_batch()])
+    list(exhausted)
+    match = "there were no batches: they are empty, or an iterator .* give a list"
+    _fails(match, [], LOSS, needs={kind})
+    _fails(match, exhausted, LOSS, needs={kind})
+
+
+def test_what_is_missing():
+    _fails("'grad_sq' is a derivative of the loss; pass loss=", [_batch()], needs={"grad_sq", "weight"})
+    _fails("'grad' needs batches=", None, LOSS, needs={"grad"})
+    _fails("'flow' needs batches=", needs={"flow"})
+    _fails(r"'noise' is random; pass generator=torch\.Generator\(\)\.manual_seed\(0\)", needs={"noise"})
+    _fails("'hessian_diag' is random; pass generator=", [_batch()], LOSS, needs={"hessian_diag"})
+    _fails("give loss=, .* or step=, .* but not both", [_batch()], LOSS, step=lambda m, b: b, needs={"grad"})
+
+
+def test_unknown_names():
+    _fails("nobody knows how to collect 'gard'; known signals: flow, grad, .*signals.merged", needs={"gard"})
+    _fails("Sequential has no parameter '1.weight'; it has: 0.weight, 0.bias", needs={"weight"}, tensors=["1.weight"])
+    _fails("Sequential has no parameters to measure", needs={"weight"}, tensors=[])
+    with pytest.raises(SignalError, match="ReLU has no parameters to measure; it has: none"):
+        collect(nn.ReLU(), needs={"weight"})
+
+
+def test_groups_of_another_model():
+    foreign = [Group("g", 6, (Slice("0.weight", (2, 3)),))]
+    with pytest.raises(GroupError, match=r"'0.weight' had shape \(2, 3\) .* and has \(4, 3\) now"):
+        collect(_model(), needs={"weight"}, tensors=foreign)
+    with pytest.raises(GroupError, match=r"'0.weight' had shape \(2, 3\) .* and has \(4, 3\) now"):
+        score(Magnitude(), _model(), foreign)
+
+
+def test_batches_of_the_wrong_form():
+    x, y = _batch()
+    _fails(r"a batch must be a pair \(inputs, target\), not a Tensor; or give step=", [x], LOSS, needs={"grad"})
+    _fails(r"must be a pair \(inputs, target\), not a tuple of 3", [(x, y, y)], LOSS, needs={"grad"})
+    _fails("a batch of type str holds no tensor whose first axis could count", ["x"], step=len, needs={"grad"})
+    _fails("a batch holds no samples; leave empty batches out", [(x[:0], y[:0])], LOSS, needs={"grad"})
+    _fails(
+        "'flow' feeds ones into the network, and these inputs are no floating-point",
+        [(torch.zeros(2, 3, dtype=torch.long), y)], needs={"flow"},
+    )  # fmt: skip
+
+
+def test_losses_that_are_none():
+    x, y = _batch()
+
+    def each(output, target):
+        return LOSS(output, target, reduction="none")
+
+    def detached(output, target):
+        return LOSS(output.detach(), target)
+
+    for kind in ("grad", "grad_sq", "hessian_grad"):
+        _fails("the loss must be one number, .* got shape", [(x, y)], each, needs={kind})
+        _fails("the loss does not depend on the measured parameters", [(x, y)], detached, needs={kind})
+    _fails("the loss must be one number, .* got float", [(x, y)], lambda o, t: 1.0, needs={"grad"})
+
+
+def test_a_wrong_model_is_reported_as_it_is_and_not_hidden_by_the_loop():
+    with pytest.raises(RuntimeError, match="mat1 and mat2 shapes cannot be multiplied"):
+        collect(_model(), [(torch.randn(5, 7), torch.zeros(5).long())], LOSS, needs={"grad_sq"})
+
+
+def test_non_finite_weights():
+    model = _model()
+    with torch.no_grad():
+        model[2].weight[0, 1] = torch.nan
+    with pytest.raises(SignalError, match="'weight' of tensor '2.weight' is not finite in 1 of 8 .*has diverged"):
+        collect(model, needs={"weight"})
+
+
+def test_batch_norm_without_running_statistics_has_no_single_samples():
+    model = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4, track_running_stats=False), nn.Linear(4, 2))
+    with pytest.raises(
+        SignalError, match="'1' normalises over the batch and keeps no running statistics.*track_running"
+    ):
+        collect(model, [_batch()], LOSS, needs={"grad_sq"})
+
+
+def test_too_few_draws():
+    generator = torch.Generator()
+    _fails("at least one draw of signs, not 0", [_batch()], LOSS, needs={"hessian_diag"}, generator=generator, draws=0)
+
+
+@pytest.mark.accelerator
+def test_a_generator_on_the_device():
+    _fails("drawn on the CPU, .* lives on cuda", needs={"noise"}, generator=torch.Generator("cuda"))
+
+
+def test_a_probe_reads_again_and_again():
+    with pytest.raises(SignalError, match="a probe reads its batches again and again; give a list or a DataLoader"):
+        probe(iter([_batch()]), LOSS)
+
+
+def test_scores_that_are_none():
+    class Short(Magnitude):
+        def __call__(self, group, signals):
+            return torch.zeros(3)
+
+    class Huge(Magnitude):
+        def __call__(self, group, signals):
+            return torch.full((group.size,), torch.inf)
+
+    model = _model()
+    with pytest.raises(SignalError, match=r"Short gave \(3,\) scores for group '0.weight' of 12 units"):
+        score(Short(), model, weights(model))
+    with pytest.raises(SignalError, match="Huge gave 12 of 12 units of group '0.weight' a score that is not finite"):
+        score(Huge(), model, weights(model))
+
+
+def test_scores_without_what_the_criterion_needs():
+    model = _model()
+    with pytest.raises(SignalError, match="'grad' is a derivative of the loss"):
+        score(Taylor(), model, weights(model), [_batch()])
+    with pytest.raises(SignalError, match="'grad_sq' needs batches="):
+        score(Lamp(Fisher()), model, weights(model), loss=LOSS)
+    with pytest.raises(SignalError, match="'noise' is random"):
+        score(Random(), model, weights(model))
+    with pytest.raises(SignalError, match="per_batch=True averages the scores of batches; pass batches="):
+        score(Magnitude(), model, weights(model), per_batch=True)
+    with pytest.raises(SignalError, match="there were no batches"):
+        score(Taylor(), model, weights(model), [], LOSS, per_batch=True)
