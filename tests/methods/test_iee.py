@@ -8,15 +8,15 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from niwaki.core import BudgetError, TrainError
-from niwaki.criteria import Gradient, Magnitude, Random, Taylor
-from niwaki.methods import iee, rigl, static
+from niwaki.criteria import Gradient, Random, Taylor
+from niwaki.methods import iee, static
 from niwaki.moves.drop import Drop
 from niwaki.moves.grow import Grow
 from niwaki.moves.schedules import constant
-from niwaki.structure.declare import blocks, n_of_m, weights
+from niwaki.structure.declare import weights
 from niwaki.train.sparsifier import Sparsifier
 
-from ..train.loops import batch, mlp, momentum, net, train
+from ..train.loops import batch, momentum, net, train
 
 
 def sgd(model: nn.Module, **more: float) -> torch.optim.SGD:
@@ -196,65 +196,6 @@ def test_one_exploring_step_from_zero_grows_exactly_what_rigl_grows():
     assert counted > 20
 
 
-def test_n_of_m_holds_after_every_cycle():
-    torch.manual_seed(0)
-    model = nn.Sequential(nn.Conv2d(4, 8, 3), nn.ReLU(), nn.Flatten(), nn.Linear(128, 8))
-    groups = n_of_m(model, 2, 4)
-    sparsifier = iee(model, groups, density=0.5, steps=60, H=5, J=4, Q=3)
-    optimizer = sgd(model)
-    sparsifier.attach(optimizer)
-    first = sparsifier.masks()
-
-    def check(step: int) -> None:
-        conv, linear = sparsifier.masks()["0.weight"], sparsifier.masks()["3.weight"]
-        tiles = [conv.permute(0, 2, 3, 1).reshape(-1, 4).sum(1), linear.reshape(-1, 4).sum(1)]
-        if sparsifier.stage in ("estimate", "train"):
-            assert all(bool((tile == 2).all()) for tile in tiles)
-        else:
-            assert all(bool((tile <= 2).all()) for tile in tiles)
-
-    train(model, optimizer, range(60), shape=(4, 6, 6), watch=check)
-    assert any(not torch.equal(first[name], mask) for name, mask in sparsifier.masks().items())
-
-
-def test_blocks_live_and_die_whole():
-    model = mlp()
-    sparsifier = iee(
-        model, blocks(model, (4, 4)), density=0.5, steps=60, H=5, J=4, Q=3, budget=constant(0.5), explore_init="zero"
-    )
-    optimizer = sgd(model)
-    sparsifier.attach(optimizer)
-    train(model, optimizer, range(60), shape=(12,))
-    for name, mask in sparsifier.masks().items():
-        rows, cols = mask.shape
-        tiles = mask.reshape(rows // 4, 4, cols // 4, 4).transpose(1, 2).reshape(-1, 16).sum(1)
-        assert bool(((tiles == 0) | (tiles == 16)).all())
-        assert not model.get_parameter(name).detach()[~mask].any()
-    assert any(record["move"] == "grow" and record["iou"] < 1 for record in sparsifier.history)
-
-
-def test_a_trained_model_is_pruned_down_before_the_first_cycle():
-    model = net()
-    sparsifier = iee(model, weights(model), density=0.1, steps=100, H=6, J=5, Q=4, reach=40)
-    optimizer = sgd(model)
-    sparsifier.attach(optimizer)
-    seen: list[float] = []
-    assert sparsifier.density == 1.0
-    train(model, optimizer, range(100), watch=lambda _: seen.append(sparsifier.density))
-    assert seen[:40] == sorted(seen[:40], reverse=True)
-    assert seen[19] == pytest.approx(0.1**0.5, abs=0.01)
-    assert seen[39] == pytest.approx(0.1, abs=1e-3)
-    assert seen[-1] == seen[39]
-
-
-def test_starting_from_magnitude_keeps_the_largest_weights():
-    model = mlp()
-    before = model[2].weight.detach().abs().flatten()
-    sparsifier = iee(model, weights(model), density=0.25, steps=60, H=5, J=4, Q=3, init=Magnitude())
-    keep = sparsifier.keep["2.weight"]
-    assert before[keep].min() >= before[~keep].max()
-
-
 def test_random_growth_does_not_depend_on_the_weights():
     # With a random criterion the swap is SET's: over many swaps every removed weight is grown equally often.
     torch.manual_seed(0)
@@ -303,28 +244,6 @@ def test_bad_arguments_are_named(switches, error, words):
     arguments = {"density": 0.2, "steps": 60, "H": 6, "J": 5, "Q": 4} | switches
     with pytest.raises(error, match=words):
         iee(model, weights(model), **arguments)
-
-
-def test_rigl_grows_by_the_gradient_in_place_of_an_update():
-    model = net()
-    optimizer = sgd(model)
-    sparsifier = rigl(model, weights(model), density=0.2, steps=40, every=10).attach(optimizer)
-    train(model, optimizer, range(9))
-    before = {name: value.clone() for name, value in model.state_dict().items()}
-    masks = sparsifier.masks()
-    train(model, optimizer, range(9, 10))
-    grown = {name: mask & ~masks[name] for name, mask in sparsifier.masks().items()}
-    assert sum(int(mask.sum()) for mask in grown.values()) > 0
-    for name, parameter in model.named_parameters():
-        kept = sparsifier.masks()[name] & masks[name] if name in masks else torch.ones_like(parameter, dtype=torch.bool)
-        assert torch.equal(parameter.detach()[kept], before[name][kept])
-    oracle = net()
-    oracle.load_state_dict(before)
-    x, y = batch(9)
-    F.cross_entropy(oracle.train()(x), y).backward()
-    gradient = oracle[3].weight.grad.abs()
-    candidates = ~(sparsifier.masks()["3.weight"] & ~grown["3.weight"])
-    assert gradient[grown["3.weight"]].min() >= gradient[candidates & ~grown["3.weight"]].max()
 
 
 def test_the_rate_of_exploration_is_a_multiple_and_is_given_back():

@@ -12,7 +12,8 @@ from .errors import (
     TrainError,
 )
 from .gates import GateMap, Gates, dense_gates, kept_gates, tensor_masks
-from .group import Group, Groups, Pattern, Slice, check_groups, gather, parameters_of, plain_name, spread
+from .group import Group, Groups, Pattern, Slice, check_groups, gather, spread
+from .names import bare_model, parameters_of, plain_name
 from .signals import Signals
 
 __all__ = [
@@ -37,6 +38,7 @@ __all__ = [
     "Slice",
     "StoreError",
     "TrainError",
+    "bare_model",
     "check_groups",
     "dense_gates",
     "gather",

@@ -52,7 +52,8 @@ def tensor_masks(groups: Sequence[Group], units: Mapping[str, Tensor]) -> dict[s
         units: per group name, one boolean per unit ``[size]``.
 
     Returns:
-        Masks keyed by tensor name, each of its tensor's shape.
+        Masks keyed by tensor name, each of its tensor's shape. They may share memory with ``units``: do not write on
+        them.
 
     Raises:
         GroupError: a group without its booleans.
@@ -63,7 +64,7 @@ def tensor_masks(groups: Sequence[Group], units: Mapping[str, Tensor]) -> dict[s
             raise GroupError(f"no gates were given for group {group.name!r}")
         for where in group.slices:
             laid = spread(where, units[group.name])
-            masks[where.tensor] = laid.clone() if where.tensor not in masks else masks[where.tensor] & laid
+            masks[where.tensor] = laid if where.tensor not in masks else masks[where.tensor] & laid
     return masks
 
 

@@ -149,16 +149,6 @@ def spread(where: Slice, values: Tensor) -> Tensor:
     return laid if where.axes is None else laid.permute([where.axes.index(i) for i in range(len(shape))])
 
 
-def plain_name(name: str) -> str:
-    """A qualified name without the prefixes that wrappers (`torch.compile`, DDP) put in."""
-    return ".".join(part for part in name.split(".") if part != "_orig_mod").removeprefix("module.")
-
-
-def parameters_of(model: nn.Module) -> dict[str, nn.Parameter]:
-    """The parameters by qualified name, shared ones once, wrapper prefixes removed."""
-    return {plain_name(name): parameter for name, parameter in model.named_parameters()}
-
-
 def check_groups(groups: Sequence[Group], tensors: Mapping[str, Tensor]) -> None:
     """Check that groups and tensors belong together.
 

@@ -16,7 +16,8 @@ class Signals:
 
     Kinds in use: ``weight``; ``grad`` (of the mean loss); ``grad_sq`` (mean over samples of squared per-sample
     gradients); ``grad_batches_sq``, ``grad_batches_abs`` (means over batches); ``hessian_grad`` (Hessian times mean
-    gradient); ``flow`` (SynFlow's gradient); ``noise`` (uniform random numbers from the caller's generator).
+    gradient); ``hessian_diag`` (an estimate of the Hessian's diagonal); ``flow`` (SynFlow's gradient); ``noise``
+    (uniform random numbers from the caller's generator).
     """
 
     values: Mapping[str, Mapping[str, Tensor]] = field(default_factory=dict)

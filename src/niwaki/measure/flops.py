@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves, tree_map
 
 from ..core.errors import TrainError
-from ..core.group import parameters_of
+from ..core.names import parameters_of
 from .products import Owners, ProductMode
 from .twin import Convert, twin
 

@@ -10,20 +10,11 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from ..core.names import bare_model
+
 Convert = Callable[[Tensor], Tensor]
 
 _CONTAINERS = (dict, OrderedDict, defaultdict)
-
-
-def bare(model: nn.Module) -> nn.Module:
-    """The module inside the wrappers of `torch.compile`, DDP and DataParallel."""
-    while True:
-        inner = getattr(model, "_orig_mod", None)
-        if inner is None and isinstance(model, (nn.parallel.DistributedDataParallel, nn.DataParallel)):
-            inner = model.module
-        if not isinstance(inner, nn.Module):
-            return model
-        model = inner
 
 
 class _Maker:
@@ -52,7 +43,7 @@ class _Maker:
         return copy.copy(old) if type(old) is set else old
 
     def module(self, old: nn.Module) -> nn.Module:
-        old = bare(old)
+        old = bare_model(old)
         if id(old) not in self.done:
             new = self.done[id(old)] = object.__new__(type(old))
             for key, value in vars(old).items():

@@ -71,6 +71,7 @@ def iee(
     J: int = 45,
     Q: int = 10,
     alpha: float = 0.3,
+    decay: float = 5.0,
     end: float = 0.75,
     budget: Schedule | None = None,
     scope: Scope = "layer",
@@ -105,8 +106,9 @@ def iee(
         J: steps of accuracy improvement; 0 leaves the stage out.
         Q: steps of exploration; 0 leaves the stage out, and what grows is then ranked by last active values.
         alpha: share of the active units that is swapped in the first cycle.
+        decay: how fast that share falls (5 is *ours*: the paper says exponential, and no more).
         end: share of the run after which the structure stands.
-        budget: the share to swap at a step; default ``alpha exp(-5 t / T_end)`` (*ours*: the paper says exponential).
+        budget: the share to swap at a step, in place of ``alpha exp(-decay t / T_end)``.
         scope: rank within each layer, or globally.
         normalise: for global scope, ``layer_l2`` puts the layers on one scale.
         explore_init: what removed weights start exploring from: see `Values`.
@@ -127,7 +129,7 @@ def iee(
         A sparsifier to attach to the optimizer.
     """
     criterion, last = criterion or Magnitude(), int(end * steps)
-    cycle = _Cycle(criterion, H, J, Q, budget or exponential(alpha, last), scope, normalise, freeze, grace)
+    cycle = _Cycle(criterion, H, J, Q, budget or exponential(alpha, last, decay), scope, normalise, freeze, grace)
     cycle.check()
     check_steps(last, reach + H + J + Q, f"a cycle of {H + J + Q} steps in the first {end:.0%} of the run")
     allocator = allocator or usual_allocator(groups)

@@ -73,18 +73,22 @@ def rigl(
 
 
 def sparse_evolution(
-    model: nn.Module, groups: Sequence[Group], *, density: float, steps: int, **switches: object
+    model: nn.Module,
+    groups: Sequence[Group],
+    *,
+    density: float,
+    steps: int,
+    every: int = 100,
+    alpha: float = 0.3,
+    end: float = 0.75,
+    budget: Schedule | None = None,
+    init: Criterion | None = None,
+    allocator: Allocator | None = None,
+    seed: int = 0,
+    probe: Probe | None = None,
+    example: object = None,
 ) -> Sparsifier:
-    """SET: as `rigl`, but what grows is chosen at random.
-
-    Args:
-        model: the model.
-        groups: its groups.
-        density: share of the units that is active, always.
-        steps: length of the run.
-        **switches: those of `rigl`, except ``grow``.
-
-    Returns:
-        A sparsifier to attach to the optimizer.
-    """
-    return rigl(model, groups, density=density, steps=steps, grow=Random(), **switches)  # type: ignore[arg-type]
+    """SET: as `rigl`, but what grows is chosen at random. The arguments are those of `rigl`, without ``grow``."""
+    start = {"init": init, "allocator": allocator, "seed": seed, "probe": probe, "example": example}
+    when = {"every": every, "alpha": alpha, "end": end, "budget": budget}
+    return rigl(model, groups, density=density, steps=steps, grow=Random(), **when, **start)  # type: ignore[arg-type]

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from ..allocate import ErdosRenyiKernel, Patterned, check_density
 from ..core.contracts import Allocator, Criterion, Probe
 from ..core.errors import TrainError
-from ..core.group import Group, check_groups, parameters_of
+from ..core.group import Group, check_groups
+from ..core.names import parameters_of
 from ..core.signals import Signals
 from ..criteria import Random
 

@@ -2,6 +2,6 @@
 
 from .collect import KINDS, collect
 from .probe import probe
-from .score import score
+from .score import checked_score, score
 
-__all__ = ["KINDS", "collect", "probe", "score"]
+__all__ = ["KINDS", "checked_score", "collect", "probe", "score"]

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from ..core.errors import SignalError
-from ..core.group import Group, check_groups, parameters_of
+from ..core.group import Group, check_groups
+from ..core.names import parameters_of
 from ..core.signals import Signals
 from .batches import Batch, readable_again
 from .curvature import hessian_diagonal, hessian_times

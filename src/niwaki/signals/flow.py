@@ -14,9 +14,10 @@ from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
 from ..core.errors import SignalError
+from ..core.names import bare_model
 from .batches import Batch, map_tensors, on_device, take, tensors_in
 from .gradients import check_count
-from .pure import arguments, gradients_of, pair, plain_model
+from .pure import arguments, gradients_of, pair
 
 _PER_CHANNEL = (functional.batch_norm, functional.group_norm, functional.instance_norm)
 _PER_FEATURE = (functional.layer_norm, functional.rms_norm)
@@ -110,7 +111,7 @@ def synaptic_flow(model: nn.Module, batches: Iterable[Batch], tensors: Mapping[s
     References:
         Tanaka et al. 2020, "Pruning neural networks without any data by iteratively conserving synaptic flow".
     """
-    inner = plain_model(model)
+    inner = bare_model(model)
     leaves = {name: tensor.detach().double().abs().requires_grad_() for name, tensor in tensors.items()}
     measured = {id(tensor): leaves[name] for name, tensor in tensors.items()}
     state = {

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from ..core.errors import SignalError
-from ..core.group import parameters_of
+from ..core.names import bare_model, parameters_of
 from .batches import Batch, on_device
 
 Loss = Callable[[Any, Any], Tensor]
@@ -20,16 +20,6 @@ Loss = Callable[[Any, Any], Tensor]
 
 Step = Callable[[nn.Module, Batch], Tensor]
 """``step(model, batch)``: the mean loss of a batch, for models that want more than ``loss(model(inputs), target)``."""
-
-
-def plain_model(model: nn.Module) -> nn.Module:
-    """The model inside its wrappers: `torch.compile`, DataParallel, DistributedDataParallel."""
-    while True:
-        is_parallel = isinstance(model, (nn.DataParallel, nn.parallel.DistributedDataParallel))
-        inner = getattr(model, "module" if is_parallel else "_orig_mod", None)
-        if not isinstance(inner, nn.Module):
-            return model
-        model = inner
 
 
 def pair(batch: Batch) -> tuple[Any, Any]:
@@ -141,7 +131,7 @@ def pure_loss(model: nn.Module, step: Step, tensors: Iterable[str]) -> PureLoss:
     Returns:
         The function.
     """
-    inner = plain_model(model)
+    inner = bare_model(model)
     raw = {parameter: f"model.{name}" for name, parameter in inner.named_parameters()}
     parameters = parameters_of(model)
     return PureLoss(_Stepper(inner, step), {name: raw[parameters[name]] for name in tensors})

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from ..core.contracts import Criterion
 from ..core.errors import SignalError
-from ..core.group import Group, check_groups, parameters_of
+from ..core.group import Group, check_groups
+from ..core.names import parameters_of
 from ..core.signals import Signals
 from .batches import Batch
 from .collect import collect
@@ -18,7 +19,20 @@ from .processes import in_step, is_shared
 from .pure import Loss, Step
 
 
-def _checked(criterion: Criterion, group: Group, signals: Signals) -> Tensor:
+def checked_score(criterion: Criterion, group: Group, signals: Signals) -> Tensor:
+    """What a criterion gives for a group, if it is a score for every unit.
+
+    Args:
+        criterion: the criterion.
+        group: the group.
+        signals: what it reads.
+
+    Returns:
+        ``[size]``.
+
+    Raises:
+        SignalError: of another shape, or not finite.
+    """
     scores = criterion(group, signals)
     name = type(criterion).__name__
     if scores.shape != (group.size,):
@@ -70,7 +84,7 @@ def score(
         signals = collect(
             model, some, loss, needs=criterion.needs, tensors=groups, step=step, generator=generator, reduce=reduce
         )
-        return {group.name: _checked(criterion, group, signals) for group in groups}
+        return {group.name: checked_score(criterion, group, signals) for group in groups}
 
     if not per_batch:
         return measure(batches)

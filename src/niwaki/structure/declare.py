@@ -10,8 +10,10 @@ from fnmatch import fnmatchcase
 from torch import nn
 
 from ..core.errors import GroupError
-from ..core.group import Group, Groups, Pattern, Slice, parameters_of, plain_name
+from ..core.group import Group, Groups, Pattern, Slice
+from ..core.names import bare_model, parameters_of, plain_name
 
+_TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 _MATRIX_MODULES = (
     nn.Linear,
     nn.Bilinear,
@@ -21,10 +23,12 @@ _MATRIX_MODULES = (
     nn.Conv1d,
     nn.Conv2d,
     nn.Conv3d,
-    nn.ConvTranspose1d,
-    nn.ConvTranspose2d,
-    nn.ConvTranspose3d,
+    *_TRANSPOSED,
 )
+
+
+Names = str | nn.Module | Sequence[str | nn.Module]
+"""Names, name patterns or modules."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +40,7 @@ class _Candidate:
 
 def _ignored_names(model: nn.Module, ignore: Sequence[str | nn.Module]) -> list[str]:
     names = []
-    modules = {module: plain_name(name) for name, module in model.named_modules()}
+    modules = {module: plain_name(name) for name, module in bare_model(model).named_modules()}
     for entry in ignore:
         if isinstance(entry, str):
             names.append(entry)
@@ -51,11 +55,11 @@ def _is_named(name: str, patterns: Sequence[str]) -> bool:
     return any(name == p or name.startswith(p + ".") or fnmatchcase(name, p) for p in patterns)
 
 
-def _candidates(
-    model: nn.Module, ignore: Sequence[str | nn.Module], also: Sequence[str]
-) -> tuple[list[_Candidate], dict[str, str]]:
-    skip = _ignored_names(model, ignore)
-    owners = {plain_name(name): module for name, module in model.named_modules()}
+def _candidates(model: nn.Module, ignore: Names, also: str | Sequence[str]) -> tuple[list[_Candidate], dict[str, str]]:
+    # One name stands for a list of one: a string would otherwise be read letter by letter.
+    also = [also] if isinstance(also, str) else also
+    skip = _ignored_names(model, [ignore] if isinstance(ignore, str | nn.Module) else ignore)
+    owners = {plain_name(name): module for name, module in bare_model(model).named_modules()}
     everything = parameters_of(model)
     for pattern in [*skip, *also]:
         if not any(_is_named(name, [pattern]) for name in everything):
@@ -84,10 +88,19 @@ def _candidates(
     return found, left
 
 
+def _order(c: _Candidate, *, inputs_last: bool) -> tuple[int, ...] | None:
+    """The axes with the outputs first; transposed convolutions keep them second. None if they lie so already."""
+    count = c.parameter.dim()
+    outputs, inputs = (1, 0) if isinstance(c.owner, _TRANSPOSED) else (0, 1)
+    kernel = range(2, count)
+    axes = (outputs, *kernel, inputs) if inputs_last else (outputs, inputs, *kernel)
+    return None if count < 2 or axes == tuple(range(count)) else axes
+
+
 def _declare(
     model: nn.Module,
-    ignore: Sequence[str | nn.Module],
-    also: Sequence[str],
+    ignore: Names,
+    also: str | Sequence[str],
     make: Callable[[_Candidate], Group | str],
 ) -> Groups:
     found, left = _candidates(model, ignore, also)
@@ -104,7 +117,7 @@ def _declare(
     return Groups(tuple(groups), left)
 
 
-def weights(model: nn.Module, *, ignore: Sequence[str | nn.Module] = (), also: Sequence[str] = ()) -> Groups:
+def weights(model: nn.Module, *, ignore: Names = (), also: str | Sequence[str] = ()) -> Groups:
     """Every single weight a unit: one group per weight tensor.
 
     Args:
@@ -126,9 +139,7 @@ def weights(model: nn.Module, *, ignore: Sequence[str | nn.Module] = (), also: S
     return _declare(model, ignore, also, make)
 
 
-def blocks(
-    model: nn.Module, shape: tuple[int, int], *, ignore: Sequence[str | nn.Module] = (), also: Sequence[str] = ()
-) -> Groups:
+def blocks(model: nn.Module, shape: tuple[int, int], *, ignore: Names = (), also: str | Sequence[str] = ()) -> Groups:
     """Every block of ``shape`` a unit, in the matrix ``[outputs, everything else]`` of each weight tensor.
 
     Args:
@@ -151,19 +162,19 @@ def blocks(
         raise GroupError(f"a block needs a positive number of rows and columns, not {shape}")
 
     def make(c: _Candidate) -> Group | str:
-        height = c.parameter.shape[0] if c.parameter.dim() > 1 else 1
+        axes = _order(c, inputs_last=False)
+        height = c.parameter.shape[axes[0] if axes else 0] if c.parameter.dim() > 1 else 1
         width = c.parameter.numel() // height
         if height < rows and width < cols:
             return f"a matrix of {height} x {width} is smaller than one {rows} x {cols} block"
         size = -(-height // rows) * -(-width // cols)
-        return Group(c.name, size, (Slice(c.name, tuple(c.parameter.shape), tile=(rows, cols)),), kind="block")
+        where = Slice(c.name, tuple(c.parameter.shape), tile=(rows, cols), axes=axes)
+        return Group(c.name, size, (where,), kind="block")
 
     return _declare(model, ignore, also, make)
 
 
-def n_of_m(
-    model: nn.Module, n: int, m: int, *, ignore: Sequence[str | nn.Module] = (), also: Sequence[str] = ()
-) -> Groups:
+def n_of_m(model: nn.Module, n: int, m: int, *, ignore: Names = (), also: str | Sequence[str] = ()) -> Groups:
     """Of every ``m`` consecutive weights along the inputs, ``n`` stay (2:4 and its kin).
 
     Consecutive means along the input features of a linear layer and along the input channels of a convolution, which is
@@ -190,13 +201,11 @@ def n_of_m(
         raise GroupError(f"{n} of {m} is no pattern; it needs 0 < n < m")
 
     def make(c: _Candidate) -> Group | str:
-        shape = tuple(c.parameter.shape)
-        inputs = shape[1] if len(shape) > 1 else shape[0]
+        shape, axes = tuple(c.parameter.shape), _order(c, inputs_last=True)
+        inputs = shape[axes[-1] if axes else -1] if shape else 1
         if inputs % m:
             return f"its {inputs} inputs are not a multiple of {m}"
-        axes = (0, *range(2, len(shape)), 1) if len(shape) > 2 else None
-        return Group(
-            c.name, math.prod(shape), (Slice(c.name, shape, axes=axes),), kind=f"{n}:{m}", pattern=Pattern(n, m)
-        )
+        where = Slice(c.name, shape, axes=axes)
+        return Group(c.name, math.prod(shape), (where,), kind=f"{n}:{m}", pattern=Pattern(n, m))
 
     return _declare(model, ignore, also, make)

@@ -10,9 +10,10 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from ..core.contracts import Criterion, Probe
+from ..core.contracts import Probe
 from ..core.errors import GroupError, SignalError, TrainError
-from ..core.group import Group, check_groups, parameters_of
+from ..core.group import Group, check_groups
+from ..core.names import parameters_of
 from .listen import AT_HAND
 from .plan import Plan
 from .surgery import all_parameters
@@ -138,28 +139,3 @@ def check_gradients(tensors: Mapping[str, nn.Parameter], step: int) -> None:
         f"the gradient of {bad!r} is not finite in step {step + 1}; nothing was changed. Lower the learning rate, clip "
         "the gradients, or step through torch.amp.GradScaler, which passes such steps over"
     )
-
-
-def checked_score(score: Tensor, criterion: Criterion, group: Group) -> Tensor:
-    """The score, if it is one.
-
-    Args:
-        score: what the criterion gave.
-        criterion: for the message.
-        group: the group.
-
-    Returns:
-        The score.
-
-    Raises:
-        SignalError: of another shape than ``[size]``, or not finite.
-    """
-    name = type(criterion).__name__
-    if score.shape != (group.size,):
-        raise SignalError(f"{name} gave {tuple(score.shape)} scores for group {group.name!r} of {group.size} units")
-    if not bool(torch.isfinite(score).all()):
-        raise SignalError(
-            f"{name} gave {int((~torch.isfinite(score)).sum())} non-finite scores for group {group.name!r}; "
-            "look for NaN or infinity in its weights and signals"
-        )
-    return score

@@ -114,8 +114,8 @@ class Body:
             for name, tensor in self.tensors.items()
         }
 
-    @property
-    def bytes(self) -> int:
-        """Memory taken beyond the model and its optimizer."""
-        extra = {id(t): t for masks in (self.acts, self.learns, self.home, self.memory) for t in masks.values()}
-        return sum(t.numel() * t.element_size() for t in extra.values())
+    def held_tensors(self) -> list[Tensor]:
+        """Everything kept beyond the model and its optimizer, the state put away while exploring included."""
+        kept = [t for masks in (self.acts, self.learns, self.home, self.memory) for t in masks.values()]
+        away = [value for state in (self.held or {}).values() for value in state.values()]
+        return kept + [value for value in away if isinstance(value, Tensor)]

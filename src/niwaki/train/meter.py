@@ -11,9 +11,9 @@ import torch
 from torch import nn
 from torch.utils.hooks import RemovableHandle
 
+from ..core.names import bare_model
 from ..measure.flops import ModelFlops, count_flops
 from ..measure.ledger import Ledger, peak_memory, step_flops
-from ..measure.twin import bare
 from .body import Body
 
 
@@ -35,7 +35,7 @@ class Meter:
         self.backward_passes = 0
         self.dense_gradient = False
         self.flops: ModelFlops | None = None
-        self._model = bare(model)
+        self._model = bare_model(model)
         self._device = next(model.parameters()).device
         self._since: float | None = None
         self._cache: tuple[tuple[int, bool, bool], float] | None = None

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from ..core.group import plain_name
+from ..core.names import bare_model, plain_name
 
 _STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
 
@@ -15,7 +15,9 @@ _STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
 def running_statistics(model: nn.Module) -> dict[str, Tensor]:
     """The buffers in which norm layers average over batches, by qualified name (recognised by their usual names)."""
     return {
-        plain_name(name): buffer for name, buffer in model.named_buffers() if name.rpartition(".")[2] in _STATISTICS
+        plain_name(name): buffer
+        for name, buffer in bare_model(model).named_buffers()
+        if name.rpartition(".")[2] in _STATISTICS
     }
 
 

@@ -11,26 +11,26 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.utils.hooks import RemovableHandle
 
-from ..core.contracts import Context, Criterion, Probe
+from ..core.contracts import Context, Probe
 from ..core.errors import TrainError
 from ..core.gates import GateMap, is_binary_pair, kept_gates
-from ..core.group import Group, check_groups, parameters_of
-from ..core.signals import Signals
+from ..core.group import Group, check_groups
+from ..core.names import parameters_of
 from ..measure.ledger import Ledger
 from ..moves.chain import play
 from ..moves.timeline import Event
 from . import attaching, saving
 from .body import Body
 from .diary import Diary
-from .listen import AT_HAND, Listener, is_windowed
+from .listen import Listener, is_windowed
 from .meter import Meter
 from .norms import copies, put_back, running_statistics
 from .plan import Plan
 from .ranks import check_agreement
+from .scoring import Scores, loop_signals
 from .surgery import (
     all_parameters,
     clear_gradients,
-    gradient_scale,
     inner_optimizer,
     is_skipped,
     restore_rates,
@@ -158,8 +158,13 @@ class Sparsifier:
 
     @property
     def extra_bytes(self) -> int:
-        """Memory that masks and remembered values take beyond model and optimizer."""
-        return self._body.bytes
+        """Memory taken beyond model and optimizer: masks, remembered values, records, and what is put away."""
+        diary, gates = self._diary, self._gates.values()
+        units = [self._home, diary.cycle, diary.ever, diary.grown, diary.dropped, self._listener.sums]
+        tensors = [*self._body.held_tensors(), *(t for named in units for t in named.values())]
+        tensors += [t for gate in gates for t in (gate.forward, gate.train)]
+        storages = {t.untyped_storage().data_ptr(): t.untyped_storage().nbytes() for t in tensors}
+        return sum(storages.values())
 
     def masks(self) -> dict[str, Tensor]:
         """The masks of the delivered model, by tensor name."""
@@ -216,7 +221,7 @@ class Sparsifier:
         event = self.plan.timeline.upcoming(self.step)
         if event is not None and event.step - event.window <= self.step:
             if any(is_windowed(criterion) for criterion in event.criteria):
-                self._listener.hear(event.criteria, self.groups, self._signals(optimizer))
+                self._listener.hear(event.criteria, self.groups, loop_signals(self._body, optimizer))
             if event.instead and event.step == self.step + 1:
                 self._meter.dense_gradient = self._wants_dense_gradient()
                 self._play(event)
@@ -242,29 +247,6 @@ class Sparsifier:
         if event is not None and not event.instead:
             self._play(event)
 
-    def _signals(self, optimizer: Optimizer | None = None) -> Signals:
-        kinds: dict[str, Mapping[str, Tensor]] = {"weight": self._body.last_values()}
-        if optimizer is not None:
-            scale = gradient_scale(optimizer)
-            kinds["grad"] = {
-                name: torch.zeros_like(tensor) if tensor.grad is None else tensor.grad / scale
-                for name, tensor in self._body.tensors.items()
-            }
-        return Signals(kinds)
-
-    def _score(self, event: Event, criterion: Criterion, group: Group) -> Tensor:
-        if is_windowed(criterion):
-            return self._listener.mean(event.criteria, criterion, group)
-        signals = self._signals()
-        if "noise" in criterion.needs:
-            like = {where.tensor: self._body.tensors[where.tensor] for where in group.slices}
-            noise = {n: torch.rand(t.shape, generator=self._generator).to(t.device) for n, t in like.items()}
-            signals = signals.merged(Signals({"noise": noise}))
-        if self.probe is not None and not criterion.needs <= AT_HAND:
-            with self.pruned():
-                signals = signals.merged(self.probe(self.model, criterion.needs - {"weight", "noise"}))
-        return attaching.checked_score(criterion(group, signals), criterion, group)
-
     def _play(self, event: Event) -> None:
         before = dict(self._home)
         context = Context(
@@ -273,7 +255,7 @@ class Sparsifier:
             home=self._home,
             cycle=self._diary.cycle,
             grown=self._diary.grown,
-            score=lambda criterion, group: self._score(event, criterion, group),
+            score=Scores(self, event),
             generator=self._generator,
         )
         gates, home = play(event.moves, self._gates, context)

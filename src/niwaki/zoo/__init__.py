@@ -1,1 +1,24 @@
-"""Small reference networks."""
+"""Small reference networks that examples, the demo and benchmarks share."""
+
+from .cnn import CNN, cnn
+from .gru import CharGRU, char_gru
+from .mlp import MLP, lenet300, mlp
+from .resnet import ResNet, resnet20, resnet32, resnet44, resnet56
+from .wide_resnet import WideResNet, wide_resnet22_2
+
+__all__ = [
+    "CNN",
+    "MLP",
+    "CharGRU",
+    "ResNet",
+    "WideResNet",
+    "char_gru",
+    "cnn",
+    "lenet300",
+    "mlp",
+    "resnet20",
+    "resnet32",
+    "resnet44",
+    "resnet56",
+    "wide_resnet22_2",
+]

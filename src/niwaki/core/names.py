@@ -1,0 +1,24 @@
+"""Names of parameters that stay the same whatever the model is wrapped in."""
+
+from __future__ import annotations
+
+from torch import nn
+from torch.optim.swa_utils import AveragedModel
+
+_WRAPPERS = (nn.DataParallel, nn.parallel.DistributedDataParallel, AveragedModel)
+
+
+def bare_model(model: nn.Module) -> nn.Module:
+    """The model inside its wrappers: `torch.compile`, DataParallel, DistributedDataParallel, an averaged copy."""
+    inner = getattr(model, "module" if isinstance(model, _WRAPPERS) else "_orig_mod", None)
+    return bare_model(inner) if isinstance(inner, nn.Module) else model
+
+
+def plain_name(name: str) -> str:
+    """A qualified name without what `torch.compile` puts in for compiled parts."""
+    return ".".join(part for part in name.split(".") if part != "_orig_mod")
+
+
+def parameters_of(model: nn.Module) -> dict[str, nn.Parameter]:
+    """The parameters by qualified name, shared ones once, as the unwrapped model calls them."""
+    return {plain_name(name): parameter for name, parameter in bare_model(model).named_parameters()}

@@ -1,0 +1,66 @@
+"""Whole files or none: written beside their place, synced, then moved over it in one step."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from pathlib import Path
+
+from ..core.errors import StoreError
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a rename survive a power cut; Windows has no handle on folders and needs none."""
+    if os.name == "nt":
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _why(path: Path, size: int, error: OSError) -> str:
+    free = "unknown"
+    with contextlib.suppress(OSError):
+        free = f"{shutil.disk_usage(path.parent).free:,}"
+    return (
+        f"cannot write {path}: {error.strerror or error} ({size:,} bytes needed, {free} bytes free there); "
+        "free some space or choose another folder. What was there before is untouched"
+    )
+
+
+def write_file(path: Path, data: bytes) -> None:
+    """Put a file in its place in one step: afterwards it holds ``data``, or what it held before.
+
+    The bytes go to a temporary file in the same folder, which is synced to the disk and then renamed. The folder is
+    made if it does not exist. A kill leaves at most a file ``.NAME.PID.tmp`` behind.
+
+    Args:
+        path: the file.
+        data: all of its contents.
+
+    Raises:
+        StoreError: the folder cannot be written, or the disk is full; the temporary file is removed.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_file(Path(folder) / "note.txt", b"kept")
+    ...     [(file.name, file.read_bytes()) for file in Path(folder).iterdir()]
+    [('note.txt', b'kept')]
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+        _sync_folder(path.parent)
+    except OSError as error:
+        raise StoreError(_why(path, len(data), error)) from error
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
