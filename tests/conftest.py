@@ -1,0 +1,29 @@
+"""What every test finds ready: one thread, one seed, the same examples each time."""
+
+import os
+
+# Before torch is loaded, and for the processes that tests start: results must not depend on how many cores there are.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import hypothesis  # noqa: E402
+import pytest  # noqa: E402
+import torch  # noqa: E402
+
+hypothesis.settings.register_profile(
+    "niwaki",
+    derandomize=True,  # the same examples on every machine and day
+    deadline=None,  # the first call into torch is slow
+    max_examples=60,
+    database=None,
+)
+hypothesis.settings.load_profile("niwaki")
+
+
+def pytest_runtest_setup(item):
+    if item.get_closest_marker("accelerator") and not torch.cuda.is_available():
+        pytest.skip("no CUDA device here")
+
+
+@pytest.fixture(autouse=True)
+def _seed():
+    torch.manual_seed(0)

@@ -1,0 +1,45 @@
+"""``import niwaki`` is light: under a second beyond torch, and nothing that only some users have."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+HEAVY = (
+    "typer",
+    "rich",
+    "jinja2",
+    "sklearn",
+    "scipy",
+    "matplotlib",
+    "torchvision",
+    "timm",
+    "transformers",
+    "accelerate",
+)
+
+_SCRIPT = f"""
+import sys, time
+import torch, numpy, safetensors
+heavy = [name for name in {HEAVY!r} if name in sys.modules]  # what torch brings along is not ours
+start = time.perf_counter()
+import niwaki
+print(time.perf_counter() - start)
+print(*[name for name in {HEAVY!r} if name in sys.modules and name not in heavy])
+"""
+
+
+def _import() -> tuple[float, list[str]]:
+    done = subprocess.run([sys.executable, "-c", _SCRIPT], capture_output=True, text=True, check=True, timeout=120)
+    seconds, heavy = done.stdout.split("\n")[:2]
+    return float(seconds), heavy.split()
+
+
+def test_import_is_light():
+    seconds, heavy = _import()
+    # A busy machine may stumble once; three times in a row it is us.
+    for _ in range(2):
+        if seconds >= 1:
+            seconds = min(seconds, _import()[0])
+    assert seconds < 1
+    assert heavy == []
