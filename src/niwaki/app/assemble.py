@@ -1,0 +1,162 @@
+"""From settings to the objects of a run."""
+
+from __future__ import annotations
+
+import math
+import os
+import platform
+import random
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from .. import __version__
+from ..core.errors import TrainError
+from ..signals import probe
+from .batches import Batches
+from .data import Data, load_data
+from .evaluation import check_fit, laid_out, loss_of
+from .methods import groups_of, make_sparsifier, method_named
+from .models import load_model
+from .settings import Settings
+
+
+@dataclass(frozen=True, eq=False)
+class Parts:
+    """Everything a run works with; ``log_every`` and its like count steps."""
+
+    settings: Settings
+    data: Data
+    batches: Batches
+    model: nn.Module
+    optimizer: torch.optim.Optimizer
+    sparsifier: Any
+    device: torch.device
+    steps: int
+    log_every: int
+    evaluate_every: int
+    checkpoint_every: int
+
+
+def device_named(name: str) -> torch.device:
+    """The device to train on.
+
+    Args:
+        name: ``auto`` takes CUDA where there is one.
+
+    Returns:
+        The device.
+
+    Raises:
+        TrainError: there is no such device.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:  # a torch without CUDA asserts
+        raise TrainError(f"the device {name!r} cannot be used ({error}); choose auto, cpu, cuda or cuda:1") from error
+    return device
+
+
+@contextmanager
+def threads(count: int | None) -> Generator[None, None, None]:
+    """Use so many CPU threads inside, and as many as before afterwards."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def versions(device: torch.device) -> dict[str, Any]:
+    """What a run was made with; the machine by its kind, not by its name."""
+    machine = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"
+    if device.type == "cuda":
+        machine += f", {torch.cuda.get_device_name(device)}"
+    return {
+        "niwaki": __version__,
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "machine": machine,
+        "threads": torch.get_num_threads(),
+    }
+
+
+def rate(settings: Settings, step: int, steps: int) -> float:
+    """The learning rate of a step, counted from 0.
+
+    >>> settings = Settings("m", "d", steps=10, lr=1.0)
+    >>> [round(rate(settings, step, 10), 3) for step in (0, 5, 9)]
+    [1.0, 0.5, 0.024]
+    """
+    if settings.schedule == "constant":
+        return settings.lr
+    return settings.lr * (1 + math.cos(math.pi * step / steps)) / 2
+
+
+def _optimizer(settings: Settings, model: nn.Module) -> torch.optim.Optimizer:
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    if settings.optimizer == "adamw":
+        return torch.optim.AdamW(parameters, lr=settings.lr, weight_decay=settings.weight_decay)
+    return torch.optim.SGD(parameters, lr=settings.lr, momentum=settings.momentum, weight_decay=settings.weight_decay)
+
+
+def _seed_everything(seed: int) -> None:
+    # What models and data of the user's own draw from global generators must follow from the seed too.
+    torch.manual_seed(seed)
+    np.random.seed(seed % 2**32)  # noqa: NPY002 - the global generator is the point
+    random.seed(seed)
+
+
+def assemble(settings: Settings) -> Parts:
+    """Load the data, make model, optimizer and sparsifier, and attach them.
+
+    The same settings give the same objects: everything random follows from the seed.
+
+    Args:
+        settings: of the run.
+
+    Returns:
+        The parts.
+    """
+    method_named(settings.method)  # before anything that takes time
+    device = device_named(settings.device)
+    _seed_everything(settings.seed)
+    data = load_data(settings.data)
+    model = load_model(settings.model, classes=len(data.classes), channels=data.channels)
+    check_fit(model, data, (settings.model, settings.data))
+    model.to(device)
+    if settings.channels_last:
+        model.to(memory_format=torch.channels_last)
+    data = data.to(device)
+    batches = Batches(data, settings.batch, settings.seed)
+    steps = settings.steps or max(1, round((settings.epochs or 0) * batches.per_epoch))
+    optimizer = _optimizer(settings, model)
+    few = [batches.at(step) for step in range(4)]
+    sparsifier = make_sparsifier(
+        settings.method,
+        model,
+        groups_of(model, settings.units),
+        settings.switches,
+        density=settings.density,
+        steps=steps,
+        seed=settings.seed,
+        probe=probe(few, loss_of),
+        example=laid_out(few[0][0], settings.channels_last),
+    )
+    model.train()
+    return Parts(
+        settings, data, batches, model, optimizer, sparsifier.attach(optimizer), device, steps,
+        log_every=max(1, steps // 400),
+        evaluate_every=max(batches.per_epoch, -(-steps // 50)),
+        checkpoint_every=settings.checkpoint_every or max(1, steps // 20),
+    )  # fmt: skip

@@ -1,0 +1,207 @@
+"""The commands. What they need is imported inside them, so that ``--help`` answers at once."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Find what matters in a network and remove the rest. Exit codes: 0 done, 1 an error that says what to do, "
+    "2 a wrong command line, 130 interrupted.",
+)
+
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what an earlier run left in the folder.")]
+Units = Annotated[str, typer.Option(help="What is pruned: weights, blocks such as 4x4, patterns such as 2:4.")]
+
+
+def _option(text: str, *names: str) -> Any:
+    return typer.Option(*names, help=text, show_default=False)
+
+
+@contextmanager
+def _errors(debug: bool) -> Generator[None, None, None]:
+    from ..core.errors import NiwakiError
+
+    try:
+        yield
+    except NiwakiError as error:
+        if debug:
+            raise
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(1) from error
+    except KeyboardInterrupt as stop:
+        typer.echo(str(stop) or "interrupted", err=True)
+        raise typer.Exit(130) from stop
+
+
+def _console() -> Console:
+    from rich.console import Console
+
+    console = Console()
+    # A pipe has no width; a table must not be cut to the 80 columns of no terminal.
+    return console if console.is_terminal else Console(width=160)
+
+
+def _say(result: dict[str, Any], in_words: Callable[[], object], as_json: bool, quiet: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps(result))
+    elif not quiet:
+        in_words()
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from .. import __version__
+
+        typer.echo(f"niwaki {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and stop.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def demo(
+    *,
+    out: Annotated[Path, typer.Option(help="Folder for the runs and the report.")] = Path("niwaki-demo"),
+    seeds: Annotated[int, typer.Option(min=1, help="Runs of each method.")] = 3,
+    steps: Annotated[int, typer.Option(min=1, help="Optimizer steps of each run.")] = 1200,
+    density: Annotated[float, typer.Option(help="Share of the weights that stays.")] = 0.05,
+    overwrite: Overwrite = False,
+    as_json: Json = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Train a small network on handwritten digits, dense and sparse, and write a report."""
+    with _errors(debug):
+        from ..report import write_report
+        from . import demo as demonstration
+        from .progress import shown
+
+        with shown(quiet=quiet) as progress:
+            found = demonstration.run_demo(
+                out, progress, seeds=seeds, steps=steps, density=density, overwrite=overwrite
+            )
+        report = out / "report.html"
+        write_report([Path(folder) for folder in found["runs"]], report)
+        _say({**found, "report": str(report)}, lambda: demonstration.show(found, report, _console()), as_json, quiet)
+
+
+@app.command()
+def train(
+    *,
+    out: Annotated[Path, typer.Option(help="Folder of the run.")],
+    model: Annotated[str | None, _option("Address: zoo:resnet20, timm:NAME, torchvision:NAME, hf:PATH, ...")] = None,
+    data: Annotated[str | None, _option("Address: digits, npz:FILE, imagefolder:DIR, text:FILE, ...")] = None,
+    method: Annotated[str | None, _option("dense, static, set, rigl, gmp, acdc or iee (default).")] = None,
+    units: Annotated[str | None, _option("What is pruned: weights (default), blocks as 4x4, patterns as 2:4.")] = None,
+    density: Annotated[float | None, _option("Share of the units that stays (0.1).")] = None,
+    steps: Annotated[int | None, _option("Length in optimizer steps.")] = None,
+    epochs: Annotated[float | None, _option("Length in passes over the training part.")] = None,
+    batch: Annotated[int | None, _option("Samples in a step (128).")] = None,
+    lr: Annotated[float | None, _option("Learning rate at the start (0.1).")] = None,
+    momentum: Annotated[float | None, _option("Of SGD (0.9).")] = None,
+    weight_decay: Annotated[float | None, _option("On all parameters (0.0005).")] = None,
+    optimizer: Annotated[str | None, _option("sgd (default) or adamw.")] = None,
+    schedule: Annotated[str | None, _option("Of the learning rate: cosine (default) or constant.")] = None,
+    seed: Annotated[int | None, _option("Of everything random (0).")] = None,
+    threads: Annotated[int | None, _option("CPU threads.")] = None,
+    device: Annotated[str | None, _option("auto (default), cpu, cuda, cuda:1.")] = None,
+    precision: Annotated[str | None, _option("fp32 (default) or bf16 autocast.")] = None,
+    channels_last: Annotated[
+        bool | None, _option("Pictures and convolutions in this layout.", "--channels-last")
+    ] = None,
+    checkpoint_every: Annotated[int | None, _option("Steps between checkpoints (a twentieth of the run).")] = None,
+    switches: Annotated[
+        list[str] | None, _option("A switch of the method, as H=150; may be repeated.", "--set")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in the folder.")] = False,
+    overwrite: Overwrite = False,
+    as_json: Json = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Train a model with a method, and write a run folder: settings, metrics, checkpoint, result, report."""
+    given = {name: value for name, value in locals().items() if name not in _NOT_SETTINGS and value is not None}
+    with _errors(debug):
+        from .training import train_command
+
+        result = train_command(given, switches, out, _command(), resume=resume, overwrite=overwrite, quiet=quiet)
+        _say({"out": str(out), **result}, lambda: typer.echo(_summary(result, out)), as_json, quiet)
+
+
+_NOT_SETTINGS = {"out", "switches", "resume", "overwrite", "as_json", "quiet", "debug"}
+
+
+def _command() -> str:
+    return shlex.join(["niwaki", *sys.argv[1:]])
+
+
+def _summary(result: dict[str, Any], out: Path) -> str:
+    cost = "unknown" if result["dense_runs"] is None else f"{result['dense_runs']:.2f} x that of dense training"
+    return (
+        f"test accuracy {result['accuracy']:.2%} at density {result['density']:.2%} "
+        f"({result['weights_kept']:,} of {result['weights_total']:,} weights); training cost {cost}; "
+        f"{result['seconds']:.0f} s; the run is in {out}"
+    )
+
+
+@app.command()
+def inspect(
+    model: Annotated[str, typer.Argument(help="Address of the model, such as zoo:resnet20.")],
+    *,
+    density: Annotated[float | None, typer.Option(help="Show what would stay at this density.")] = None,
+    allocator: Annotated[str, typer.Option(help="How it is shared out: erk, er, uniform, global.")] = "erk",
+    size: Annotated[str | None, typer.Option("--input", help="Size of one input, such as 3x32x32.")] = None,
+    units: Units = "weights",
+    as_json: Json = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Show the layers of a model, what they cost, and what would stay of them."""
+    with _errors(debug):
+        from .inspection import inspect_model, show
+
+        found = inspect_model(model, density=density, allocator=allocator, size=size, units=units)
+        _say(found, lambda: show(found, _console()), as_json, quiet)
+
+
+@app.command()
+def report(
+    runs: Annotated[list[Path], typer.Argument(help="Run folders.")],
+    *,
+    out: Annotated[Path | None, typer.Option(help="The HTML file; RUN/report.html for one run.")] = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Write one self-contained HTML page about one run or several."""
+    with _errors(debug):
+        from ..report import write_report
+
+        target = out or (runs[0] / "report.html" if len(runs) == 1 else Path("report.html"))
+        write_report(runs, target)
+        result = {"report": str(target), "runs": [str(run) for run in runs]}
+        _say(result, lambda: typer.echo(f"the report is in {target}"), as_json, quiet)

@@ -1,0 +1,211 @@
+"""Methods and their switches by name, for the command line."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from torch import nn
+
+from ..core.contracts import Probe
+from ..core.errors import AddressError, NiwakiError
+from ..core.group import Group
+from .addresses import literal, near
+
+METHODS = {
+    "dense": "dense",
+    "static": "static",
+    "set": "sparse_evolution",
+    "sparse_evolution": "sparse_evolution",
+    "rigl": "rigl",
+    "gmp": "gmp",
+    "acdc": "acdc",
+    "iee": "iee",
+}
+"""Names on the command line and the functions of `niwaki.methods` they stand for."""
+
+ALLOCATORS = {"erk": "ErdosRenyiKernel", "er": "ErdosRenyi", "uniform": "Uniform", "global": "Global"}
+"""Names on the command line and the classes of `niwaki.allocate` they stand for."""
+
+# A method that hands its switches on to another one, all but one of them.
+_PASSES_ON = {"sparse_evolution": ("rigl", "grow")}
+_NOT_SWITCHES = {"model", "groups", "density", "steps", "seed", "probe", "example"}
+_UNITS = re.compile(r"(\d+)(x|:)(\d+)")
+
+
+def method_named(name: str) -> Callable[..., Any]:
+    """The function that makes a sparsifier.
+
+    Args:
+        name: a name of `METHODS`.
+
+    Returns:
+        The function.
+
+    Raises:
+        AddressError: an unknown name.
+    """
+    if name not in METHODS:
+        raise AddressError(f"the method {name!r} is unknown; {near(name, METHODS)}")
+    function: Callable[..., Any] = getattr(importlib.import_module("niwaki.methods"), METHODS[name])
+    return function
+
+
+def allocator_named(name: str) -> Any:
+    """An allocator with its default settings.
+
+    Args:
+        name: a name of `ALLOCATORS`.
+
+    Returns:
+        The allocator.
+
+    Raises:
+        AddressError: an unknown name.
+    """
+    if name not in ALLOCATORS:
+        raise AddressError(f"the allocator {name!r} is unknown; {near(name, ALLOCATORS)}")
+    return getattr(importlib.import_module("niwaki.allocate"), ALLOCATORS[name])()
+
+
+def criterion_named(name: str) -> Any:
+    """A criterion with its default settings; letter case and underscores do not matter.
+
+    Args:
+        name: a name of `niwaki.criteria`.
+
+    Returns:
+        The criterion.
+
+    Raises:
+        AddressError: an unknown name.
+    """
+    criteria = importlib.import_module("niwaki.criteria")
+    known = {each.lower(): each for each in criteria.__all__ if inspect.isclass(getattr(criteria, each))}
+    plain = name.lower().replace("_", "")
+    if plain not in known:
+        raise AddressError(f"the criterion {name!r} is unknown; {near(plain, known)}")
+    return getattr(criteria, known[plain])()
+
+
+def groups_of(model: nn.Module, units: str) -> Sequence[Group]:
+    """The groups that a run prunes.
+
+    Args:
+        model: the model.
+        units: ``weights``, ``4x4``, ``2:4``.
+
+    Returns:
+        The groups.
+
+    Raises:
+        AddressError: none of these forms.
+    """
+    from ..structure.declare import blocks, n_of_m, weights
+
+    if units == "weights":
+        return weights(model)
+    form = _UNITS.fullmatch(units)
+    if form is None:
+        raise AddressError(
+            f"the units {units!r} are unknown; give weights, blocks such as 4x4, or patterns such as 2:4"
+        )
+    first, second = int(form[1]), int(form[3])
+    return blocks(model, (first, second)) if form[2] == "x" else n_of_m(model, first, second)
+
+
+def parse_switches(pairs: Sequence[str]) -> dict[str, Any]:
+    """Switches as typed: ``H=150`` and the like.
+
+    Args:
+        pairs: name and value, joined by an equals sign.
+
+    Returns:
+        Values by name.
+
+    Raises:
+        AddressError: another form.
+
+    >>> parse_switches(["H=150", "criterion=taylor", "freeze=false"])
+    {'H': 150, 'criterion': 'taylor', 'freeze': False}
+    """
+    switches = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not equals or not name.isidentifier():
+            raise AddressError(f"the switch {pair!r} needs the form name=value, such as H=150")
+        switches[name] = literal(value)
+    return switches
+
+
+def _resolved(parameter: inspect.Parameter, value: Any) -> Any:
+    kind = str(parameter.annotation)
+    if isinstance(value, str) and "Criterion" in kind:
+        return criterion_named(value)
+    if isinstance(value, str) and "Allocator" in kind:
+        return allocator_named(value)
+    if value is not None and "Schedule" in kind:
+        raise AddressError(f"the switch {parameter.name!r} is a function of the step; set it from Python")
+    return value
+
+
+def _parameters(name: str) -> dict[str, inspect.Parameter]:
+    parameters = dict(inspect.signature(method_named(name)).parameters)
+    if METHODS[name] in _PASSES_ON:
+        other, fixed = _PASSES_ON[METHODS[name]]
+        passed = inspect.signature(method_named(other)).parameters
+        parameters = {key: value for key, value in passed.items() if key != fixed}
+    return parameters
+
+
+def make_sparsifier(
+    name: str,
+    model: nn.Module,
+    groups: Sequence[Group],
+    switches: Mapping[str, Any],
+    *,
+    density: float,
+    steps: int,
+    seed: int,
+    probe: Probe,
+    example: object,
+) -> Any:
+    """A sparsifier, not attached yet.
+
+    Args:
+        name: of the method.
+        model: the model.
+        groups: its groups.
+        switches: keywords for the method; criteria and allocators by name.
+        density: the share that stays.
+        steps: length of the run.
+        seed: of its random choices.
+        probe: given to methods that take one.
+        example: one batch of inputs, likewise.
+
+    Returns:
+        The sparsifier.
+
+    Raises:
+        AddressError: an unknown switch, or a value the method cannot take.
+        NiwakiError: what the method itself has to say.
+    """
+    method = method_named(name)
+    parameters = _parameters(name)
+    known = [each for each in parameters if each not in _NOT_SWITCHES]
+    for switch in switches:
+        if switch not in known:
+            raise AddressError(
+                f"the method {name!r} has no switch {switch!r}; {near(switch, known) if known else 'it has none'}"
+            )
+    chosen = {switch: _resolved(parameters[switch], value) for switch, value in switches.items()}
+    usual = {key: value for key, value in (("probe", probe), ("example", example)) if key in parameters}
+    try:
+        return method(model, groups, density=density, steps=steps, seed=seed, **usual, **chosen)
+    except NiwakiError:
+        raise
+    except (TypeError, ValueError) as error:
+        raise AddressError(f"the method {name!r} cannot be made with {dict(switches)}: {error}") from error
