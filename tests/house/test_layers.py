@@ -14,7 +14,8 @@ LAYERS = {
     "bayes": 2, "train": 2, "store": 2, "report": 2,
     "search": 3,
     "methods": 4,
-    "zoo": 5, "app": 5,
+    "zoo": 5,
+    "app": 6,  # the command line offers the networks of the zoo
 }  # fmt: skip
 
 # The statistics stand beside the rest, without torch; these alone may look into them (the command line runs them).

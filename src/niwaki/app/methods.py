@@ -30,8 +30,6 @@ METHODS = {
 ALLOCATORS = {"erk": "ErdosRenyiKernel", "er": "ErdosRenyi", "uniform": "Uniform", "global": "Global"}
 """Names on the command line and the classes of `niwaki.allocate` they stand for."""
 
-# A method that hands its switches on to another one, all but one of them.
-_PASSES_ON = {"sparse_evolution": ("rigl", "grow")}
 _NOT_SWITCHES = {"model", "groups", "density", "steps", "seed", "probe", "example"}
 _UNITS = re.compile(r"(\d+)(x|:)(\d+)")
 
@@ -152,15 +150,6 @@ def _resolved(parameter: inspect.Parameter, value: Any) -> Any:
     return value
 
 
-def _parameters(name: str) -> dict[str, inspect.Parameter]:
-    parameters = dict(inspect.signature(method_named(name)).parameters)
-    if METHODS[name] in _PASSES_ON:
-        other, fixed = _PASSES_ON[METHODS[name]]
-        passed = inspect.signature(method_named(other)).parameters
-        parameters = {key: value for key, value in passed.items() if key != fixed}
-    return parameters
-
-
 def make_sparsifier(
     name: str,
     model: nn.Module,
@@ -194,7 +183,7 @@ def make_sparsifier(
         NiwakiError: what the method itself has to say.
     """
     method = method_named(name)
-    parameters = _parameters(name)
+    parameters = inspect.signature(method_named(name)).parameters
     known = [each for each in parameters if each not in _NOT_SWITCHES]
     for switch in switches:
         if switch not in known:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -12,12 +11,12 @@ import safetensors.torch
 from safetensors import SafetensorError
 from torch import nn
 
+from .. import zoo
 from ..core.errors import AddressError
 from .addresses import Address, call, near, needed, parse, python_function
 
 
 def _zoo(address: Address, hints: Mapping[str, object]) -> Any:
-    zoo = importlib.import_module(f"{__package__.rpartition('.')[0]}.zoo")
     names = [name for name in zoo.__all__ if name.islower()]
     if address.rest not in names:
         raise AddressError(f"{address.text!r}: the zoo has no {address.rest!r}; {near(address.rest, names)}")
