@@ -1,13 +1,14 @@
-"""Accuracy of sparse training methods on CIFAR-10, at equal steps and at equal training FLOPs, three seeds.
+"""Accuracy of sparse training methods, at equal steps and at equal training FLOPs, with spread over seeds.
 
 Every cell is a run folder under --runs: a run that is finished is not repeated, one that was cut off goes on from its
-checkpoint. So the table can be filled in pieces, and by several processes (give each its own --seeds):
+checkpoint. So a table can be filled in pieces, and by several processes (give each its own --seeds):
 
-    python benchmarks/sparse_training.py --data npz:DATA/cifar10.npz --densities 0.05 --seeds 0 1 2
-    python benchmarks/sparse_training.py --collect
+    python benchmarks/sparse_training.py digits --seeds 0 1 2 3 4 5 6 7 8 9
+    python benchmarks/sparse_training.py fashion --data npz:DATA/fashion_mnist.npz
+    python benchmarks/sparse_training.py cifar --data npz:DATA/cifar10.npz --densities 0.05
 
-``rigl=`` is RigL with as many more steps as it takes to spend the training FLOPs of IEE. The switches of IEE were chosen
-on the validation split, with seeds 0 and 1, see ``tuning`` in the result; test accuracy was not looked at for it.
+``iee, dense start`` is IEE that reaches its density over the first quarter of the run instead of starting there.
+``rigl = ...`` is RigL with as many more steps as it takes to spend the training FLOPs of the method named.
 """
 
 from __future__ import annotations
@@ -25,16 +26,13 @@ from niwaki.app.progress import Silent
 from niwaki.app.run import resume, train
 from niwaki.app.settings import Settings
 
-EVERY = {"every": 50}
-IEE: dict[str, Any] = {
-    "H": 23,
-    "J": 23,
-    "Q": 4,
-    "explore_init": "zero",
-    "grow_init": "zero",
-    "explore_rate": 0.1,
-    "decay": 2.5,
+RECIPES: dict[str, dict[str, Any]] = {
+    "digits": {"model": "zoo:mlp?widths=64,128,64,10", "data": "digits", "steps": 1200, "batch": 64},
+    "fashion": {"model": "zoo:lenet300", "epochs": 8, "batch": 128, "weight_decay": 1e-4},
+    "cifar": {"model": "zoo:resnet20", "epochs": 10, "batch": 64, "precision": "bf16", "channels_last": True},
 }
+EVERY = {"every": 50}
+PAPER = {"explore_init": "mru_zero", "grow_init": "mru", "explore_rate": 1.0, "decay": 5.0}
 METHODS: dict[str, tuple[str, dict[str, Any]]] = {
     "dense": ("dense", {}),
     "static": ("static", {}),
@@ -42,70 +40,84 @@ METHODS: dict[str, tuple[str, dict[str, Any]]] = {
     "rigl": ("rigl", EVERY),
     "gmp": ("gmp", {"every": 25}),
     "acdc": ("acdc", {}),
-    "iee": ("iee", IEE),
-    "rigl=": ("rigl", EVERY),
+    "iee": ("iee", {}),
+    "iee, dense start": ("iee", {"reach": 0.25}),
+    "rigl = iee": ("rigl", EVERY),
+    "rigl = iee, dense start": ("rigl", EVERY),
 }
 ABLATIONS: dict[str, tuple[str, dict[str, Any]]] = {
-    "no exploration": ("iee", IEE | {"Q": 0, "grow_init": "mru"}),
-    "no freezing": ("iee", IEE | {"freeze": False}),
-    "no improvement": ("iee", IEE | {"H": 46, "J": 0}),
-    "grown from MRU": ("iee", IEE | {"explore_init": "mru_zero", "grow_init": "mru"}),
-    "full rate": ("iee", IEE | {"explore_rate": 1.0}),
-    "H=J=Q=6": ("iee", IEE | {"H": 6, "J": 6, "Q": 6}),
-    "H=J=Q=17": ("iee", IEE | {"H": 17, "J": 17, "Q": 17}),
-    "H=J=Q=34": ("iee", IEE | {"H": 34, "J": 34, "Q": 34}),
+    "iee, no exploration": ("iee", {"H": 50, "J": 50, "Q": 0, "grow_init": "mru"}),
+    "iee, no freezing": ("iee", {"freeze": False}),
+    "iee, no improvement": ("iee", {"H": 90, "J": 0}),
+    "iee, full rate": ("iee", {"explore_rate": 1.0}),
+    "iee, from MRU": ("iee", {"explore_init": "mru_zero", "grow_init": "mru"}),
+    "iee, all of the paper's": ("iee", PAPER | {"H": 33, "J": 33, "Q": 33}),
+    "iee, H=J=Q=11": ("iee", {"H": 11, "J": 11, "Q": 11}),
+    "iee, H=J=Q=33": ("iee", {"H": 33, "J": 33, "Q": 33}),
+    "iee, H=J=Q=66": ("iee", {"H": 66, "J": 66, "Q": 66}),
+    "iee, short exploration": ("iee", {"H": 24, "J": 24, "Q": 2}),
+    "iee, Taylor": ("iee", {"criterion": "taylor"}),
+    "iee, global": ("iee", {"scope": "global", "normalise": "layer_l2"}),
 }
 
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", default="", help="address of CIFAR-10, such as npz:DATA/cifar10.npz")
-    parser.add_argument("--limit", type=int, default=10_000, help="class-balanced part of the training data")
-    parser.add_argument("--model", default="zoo:resnet20")
+    parser.add_argument("recipe", choices=list(RECIPES))
+    parser.add_argument("--data", help="address of the data, such as npz:DATA/cifar10.npz")
+    parser.add_argument("--limit", type=int, help="class-balanced part of the training data; 10,000 for cifar")
+    parser.add_argument("--model", help="another network, such as zoo:wide_resnet22_2")
     parser.add_argument("--densities", type=float, nargs="+", default=[0.05])
-    parser.add_argument("--methods", nargs="+", default=list(METHODS), choices=[*METHODS, *ABLATIONS])
+    parser.add_argument("--methods", nargs="+", choices=[*METHODS, *ABLATIONS])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--epochs", type=float, default=10)
-    parser.add_argument("--batch", type=int, default=64)
+    parser.add_argument("--ablations", action="store_true", help="the ablations of IEE instead of the methods")
+    parser.add_argument("--epochs", type=float)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--runs", type=Path, default=Path("runs/sparse_training"))
     parser.add_argument("--collect", action="store_true", help="only gather what is finished into results/")
     parser.add_argument("--minutes", type=float, default=float("inf"), help="begin no run after so many minutes")
-    return parser.parse_args()
+    given = parser.parse_args()
+    given.methods = given.methods or list(ABLATIONS if given.ablations else METHODS)
+    given.limit = given.limit or (10_000 if given.recipe == "cifar" else None)
+    return given
+
+
+def recipe(given: argparse.Namespace) -> dict[str, Any]:
+    chosen = {"lr": 0.1, "momentum": 0.9, "weight_decay": 5e-4} | RECIPES[given.recipe]
+    asked = {"model": given.model, "data": given.data, "epochs": given.epochs}
+    chosen |= {key: value for key, value in asked.items() if value is not None}
+    if given.limit:
+        chosen["data"] += f"?limit={given.limit}"
+    return chosen
+
+
+def family(given: argparse.Namespace) -> str:
+    chosen = recipe(given)
+    network = chosen["model"].partition(":")[2].partition("?")[0]
+    length = f"{chosen['epochs']:g}-epochs" if "epochs" in chosen else f"{chosen['steps']}-steps"
+    return "-".join([given.recipe, network, *([f"{given.limit}-images"] if given.limit else []), length])
 
 
 def folder(given: argparse.Namespace, name: str, density: float, seed: int) -> Path:
-    model = given.model.partition(":")[2]
-    length = f"{given.limit}x{given.epochs:g}"
-    where: Path = given.runs / f"{model}-{length}" / f"{name.replace(' ', '-')}-{density:g}-{seed}"
+    where: Path = given.runs / family(given) / f"{name}@{density:g}@{seed}"
     return where
 
 
 def settings(given: argparse.Namespace, name: str, density: float, seed: int) -> Settings:
     method, switches = (METHODS | ABLATIONS)[name]
-    epochs = given.epochs
-    if name == "rigl=":
+    chosen = recipe(given)
+    length = "epochs" if "epochs" in chosen else "steps"
+    if name.startswith("rigl ="):
         spent = {
             other: json.loads((folder(given, other, density, seed) / "result.json").read_text())["flops"]
-            for other in ("iee", "rigl")
+            for other in (name.removeprefix("rigl = "), "rigl")
         }
-        epochs = epochs * spent["iee"] / spent["rigl"]
-    return Settings(
-        given.model,
-        f"{given.data}?limit={given.limit}",
-        method=method,
-        density=1.0 if method == "dense" else density,
-        epochs=epochs,
-        batch=given.batch,
-        lr=0.1,
-        momentum=0.9,
-        weight_decay=5e-4,
-        seed=seed,
-        threads=given.threads,
-        precision="bf16",
-        channels_last=True,
-        switches=switches,
-    )
+        more = chosen[length] * spent[name.removeprefix("rigl = ")] / spent["rigl"]
+        chosen[length] = round(more) if length == "steps" else more
+    if "reach" in switches:
+        first = json.loads((folder(given, "rigl", density, seed) / "result.json").read_text())
+        switches = switches | {"reach": round(switches["reach"] * first["steps"])}
+    return Settings(method=method, density=density, seed=seed, threads=given.threads, switches=switches, **chosen)
 
 
 def run_all(given: argparse.Namespace) -> None:
@@ -133,16 +145,17 @@ def run_all(given: argparse.Namespace) -> None:
 
 
 def collect(given: argparse.Namespace) -> None:
-    for family in sorted(path for path in given.runs.iterdir() if path.is_dir()):
-        cells: dict[tuple[str, float], list[dict[str, Any]]] = {}
-        for file in sorted(family.glob("*/result.json")):
-            name, density, _ = file.parent.name.rsplit("-", 2)
-            config = json.loads((file.parent / "config.json").read_text())
-            cells.setdefault((name, float(density)), []).append(json.loads(file.read_text()) | {"config": config})
-        rows = [summary(name, density, results) for (name, density), results in sorted(cells.items())]
-        versions = json.loads((file.parent / "versions.json").read_text())
-        ran_on = {key: versions[key] for key in ("machine", "threads", "torch")}
-        print(write(f"sparse_training_{family.name}", {"ran_on": ran_on, "rows": rows}))
+    cells: dict[tuple[str, float], list[dict[str, Any]]] = {}
+    for file in sorted((given.runs / family(given)).glob("*/result.json")):
+        name, density, _ = file.parent.name.rsplit("@", 2)
+        config = json.loads((file.parent / "config.json").read_text())
+        cells.setdefault((name, float(density)), []).append(json.loads(file.read_text()) | {"config": config})
+    order = [*METHODS, *ABLATIONS]
+    rows = [
+        summary(name, density, results)
+        for (name, density), results in sorted(cells.items(), key=lambda cell: (-cell[0][1], order.index(cell[0][0])))
+    ]
+    print(write(f"sparse_training_{family(given)}", {"recipe": recipe(given) | {"data": given.recipe}, "rows": rows}))
 
 
 def summary(name: str, density: float, results: list[dict[str, Any]]) -> dict[str, Any]:

@@ -56,7 +56,8 @@ def test_global_scope_keeps_the_sum_and_lets_the_layers_drift():
     before = counts(sparsifier)
     train(model, optimizer, range(90))
     assert sum(counts(sparsifier).values()) == sum(before.values())
-    assert counts(sparsifier) != before
+    after_cycles = [record["densities"] for record in sparsifier.history if record["move"] == "grow"]
+    assert any(after_cycles[0] != later for later in after_cycles[1:])
     floor = {g.name: max(1, -(-g.size // 200)) for g in sparsifier.groups}
     assert all(count >= floor[name] for name, count in counts(sparsifier).items())
 

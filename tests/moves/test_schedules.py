@@ -112,3 +112,7 @@ def test_it_prints_what_it_is():
 def test_bad_input(make, error, message):
     with pytest.raises(error, match=message):
         make()
+
+
+def test_a_share_that_does_not_fall_is_constant():
+    assert [exponential(0.3, 10, decay=0)(step) for step in (0, 5, 20)] == [0.3] * 3

@@ -71,15 +71,15 @@ def iee(
     J: int = 45,
     Q: int = 10,
     alpha: float = 0.3,
-    decay: float = 5.0,
+    decay: float = 2.5,
     end: float = 0.75,
     budget: Schedule | None = None,
     scope: Scope = "layer",
     normalise: Normalise = "none",
-    explore_init: ExploreInit = "mru_zero",
-    grow_init: GrowInit = "mru",
+    explore_init: ExploreInit = "zero",
+    grow_init: GrowInit = "zero",
     carry: bool = False,
-    explore_rate: float = 1.0,
+    explore_rate: float = 0.1,
     freeze: bool = True,
     grace: bool = False,
     init: Criterion | None = None,
@@ -106,7 +106,7 @@ def iee(
         J: steps of accuracy improvement; 0 leaves the stage out.
         Q: steps of exploration; 0 leaves the stage out, and what grows is then ranked by last active values.
         alpha: share of the active units that is swapped in the first cycle.
-        decay: how fast that share falls (5 is *ours*: the paper says exponential, and no more).
+        decay: how fast that share falls (*ours*: the paper says exponential, and no more).
         end: share of the run after which the structure stands.
         budget: the share to swap at a step, in place of ``alpha exp(-decay t / T_end)``.
         scope: rank within each layer, or globally.

@@ -159,11 +159,13 @@ def exponential(alpha: float, end: int, decay: float = 5.0) -> Curve:
     Args:
         alpha: the share at step 0.
         end: :math:`T`, the end of the update period.
-        decay: :math:`\lambda`.
+        decay: :math:`\lambda`; 0 keeps the share as it is.
 
     >>> round(exponential(0.3, 10, decay=2.0)(5), 4)  # 0.3 / e
     0.1104
     """
+    if decay == 0:
+        return constant(alpha)
     return Curve("exponential", alpha, alpha * math.exp(-max(decay, 0.0)), end, rate=decay)
 
 
