@@ -12,6 +12,8 @@
 (0.25, 20)
 """
 
+__version__ = "0.1.0"  # above the imports: the report names it
+
 from .allocate import ErdosRenyi, ErdosRenyiKernel, Global, Patterned, Uniform
 from .core import (
     AddressError,
@@ -61,12 +63,11 @@ from .moves import (
     polynomial,
     rigl_cosine,
 )
+from .report import comparison, write_report
 from .signals import collect, probe, score
 from .store import load_checkpoint, load_training, save_checkpoint, save_training
 from .structure import blocks, n_of_m, weights
 from .train import Plan, Sparsifier, Values
-
-__version__ = "0.1.0"
 
 __all__ = [
     "AddressError",
@@ -112,6 +113,7 @@ __all__ = [
     "acdc",
     "blocks",
     "collect",
+    "comparison",
     "constant",
     "cosine",
     "count_flops",
@@ -136,4 +138,5 @@ __all__ = [
     "static",
     "tensor_masks",
     "weights",
+    "write_report",
 ]

@@ -35,6 +35,7 @@ from .surgery import (
     is_skipped,
     restore_rates,
     scale_rates,
+    stateless,
 )
 
 
@@ -92,6 +93,7 @@ class Sparsifier:
         self._handles: list[RemovableHandle] = []
         self._skipping = False
         self._rates: list[Any] = []
+        self._stateless: list[nn.Parameter] = []
 
     def attach(self, optimizer: Optimizer, ema: nn.Module | None = None) -> Sparsifier:
         """Hang on an optimizer: from here on, its steps are the plan's steps.
@@ -216,6 +218,9 @@ class Sparsifier:
             )
         self._skipping = is_skipped(optimizer)
         if self._skipping:
+            self._stateless = stateless(optimizer)
+            if self.is_exploring and self.plan.freeze:
+                clear_gradients(optimizer, self._others)
             return
         attaching.check_gradients(self._body.tensors, self.step)
         event = self.plan.timeline.upcoming(self.step)
@@ -233,6 +238,9 @@ class Sparsifier:
 
     def _after_step(self, optimizer: Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         if self._skipping:
+            # A fused SGD makes momentum even in an update it passes over, and leaves it uninitialised.
+            for parameter in self._stateless:
+                optimizer.state.pop(parameter, None)
             self._meter.backward_passes = 0
             return
         if self._rates:

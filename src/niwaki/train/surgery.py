@@ -81,6 +81,11 @@ def restore_rates(optimizer: Optimizer, before: list[Any]) -> None:
         group["lr"] = rate
 
 
+def stateless(optimizer: Optimizer) -> list[nn.Parameter]:
+    """The parameters for which the optimizer holds nothing yet."""
+    return [parameter for parameter in all_parameters(optimizer) if not optimizer.state.get(parameter)]
+
+
 def is_skipped(optimizer: Optimizer) -> bool:
     """Whether a gradient scaler has told a fused optimizer that this update will not happen."""
     found = getattr(optimizer, "found_inf", None)

@@ -1,0 +1,1 @@
+"""Charts drawn by hand: data in, SVG out."""
