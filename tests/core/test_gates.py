@@ -50,13 +50,6 @@ def test_one_group_lies_twice_in_one_tensor():
     assert masks["w"].tolist() == [[True, False], [False, False]]
 
 
-def test_masks_do_not_share_memory_with_what_they_came_from():
-    units = {"a": torch.tensor([True, True])}
-    masks = tensor_masks([Group("a", 2, (Slice("w", (2,)),))], units)
-    masks["w"][0] = False
-    assert units["a"].tolist() == [True, True]
-
-
 def test_a_group_without_gates_is_an_error():
     with pytest.raises(GroupError, match="no gates were given for group 'columns'"):
         tensor_masks([ROWS, COLUMNS], {"rows": torch.ones(2, dtype=torch.bool)})

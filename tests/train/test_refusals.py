@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from typing import Any
 
 import pytest
 import torch
@@ -15,17 +14,7 @@ from niwaki.criteria import Fisher
 from niwaki.methods import iee, static
 from niwaki.structure.declare import weights
 
-from .loops import batch, mlp, net, train
-
-OPTIMIZERS: dict[str, Any] = {
-    "sgd": lambda p: torch.optim.SGD(p, lr=0.05, momentum=0.9, nesterov=True, weight_decay=1e-3),
-    "plain": lambda p: torch.optim.SGD(p, lr=0.05),
-    "adamw": lambda p: torch.optim.AdamW(p, lr=0.01, weight_decay=0.1),
-    "adam_amsgrad": lambda p: torch.optim.Adam(p, lr=0.01, amsgrad=True),
-    "rmsprop": lambda p: torch.optim.RMSprop(p, lr=0.001, momentum=0.9),
-    "adagrad": lambda p: torch.optim.Adagrad(p, lr=0.01),
-    "nadam": lambda p: torch.optim.NAdam(p, lr=0.002),
-}
+from .loops import OPTIMIZERS, batch, mlp, net, train
 
 
 def test_an_optimizer_of_another_model_is_refused_by_name():

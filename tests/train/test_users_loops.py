@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from typing import Any
 
 import pytest
 import torch
@@ -14,7 +13,7 @@ from niwaki.criteria import Taylor
 from niwaki.methods import acdc, dense, gmp, iee, rigl, sparse_evolution, static
 from niwaki.structure.declare import weights
 
-from .loops import batch, mlp, net, train
+from .loops import OPTIMIZERS, batch, mlp, net, train
 
 
 def by_hand(model: nn.Module, optimizer: torch.optim.Optimizer, masks, steps: int, clip: float | None = None) -> None:
@@ -37,17 +36,6 @@ def by_hand(model: nn.Module, optimizer: torch.optim.Optimizer, masks, steps: in
         with torch.no_grad():
             for name, mask in masks.items():
                 model.get_parameter(name).mul_(mask)
-
-
-OPTIMIZERS: dict[str, Any] = {
-    "sgd": lambda p: torch.optim.SGD(p, lr=0.05, momentum=0.9, nesterov=True, weight_decay=1e-3),
-    "plain": lambda p: torch.optim.SGD(p, lr=0.05),
-    "adamw": lambda p: torch.optim.AdamW(p, lr=0.01, weight_decay=0.1),
-    "adam_amsgrad": lambda p: torch.optim.Adam(p, lr=0.01, amsgrad=True),
-    "rmsprop": lambda p: torch.optim.RMSprop(p, lr=0.001, momentum=0.9),
-    "adagrad": lambda p: torch.optim.Adagrad(p, lr=0.01),
-    "nadam": lambda p: torch.optim.NAdam(p, lr=0.002),
-}
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
@@ -260,6 +248,16 @@ def test_the_delivered_model_shows_in_the_middle_of_an_exploration():
     assert all(torch.equal(model.state_dict()[key], value) for key, value in exploring.items())
     sparsifier.detach()
     assert all(not model.get_parameter(n).detach()[~m].any() for n, m in masks.items())
+
+
+def test_masks_handed_out_are_copies():
+    model = net()
+    sparsifier = static(model, weights(model), density=0.5).attach(OPTIMIZERS["plain"](model.parameters()))
+    before = sparsifier.masks()
+    sparsifier.masks()["0.weight"].fill_(True)
+    sparsifier.keep["0.weight"].fill_(True)
+    assert torch.equal(sparsifier.masks()["0.weight"], before["0.weight"])
+    assert sparsifier.density == pytest.approx(0.5, abs=1e-3)
 
 
 def test_detaching_leaves_no_hook_behind():

@@ -5,7 +5,6 @@ from .local import ErdosRenyi, ErdosRenyiKernel, Uniform
 from .pattern import Patterned
 from .proportional import Claim, capped, proportional
 from .ranked import Global
-from .top import top
 
 __all__ = [
     "Claim",
@@ -18,5 +17,4 @@ __all__ = [
     "check_density",
     "keep_top",
     "proportional",
-    "top",
 ]

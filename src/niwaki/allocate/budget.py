@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..core.errors import BudgetError, SignalError
 from ..core.group import Group
-from .top import top
+from ..core.top import top
 
 
 def check_density(density: object) -> float:

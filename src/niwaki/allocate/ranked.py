@@ -12,8 +12,8 @@ from torch import Tensor
 
 from ..core.errors import BudgetError
 from ..core.group import Group
+from ..core.top import top
 from .budget import asked, check_scores, least, level, unreachable
-from .top import top
 
 Normalise = Literal["none", "l2", "mean", "max", "sum", "zscore"]
 

@@ -15,6 +15,7 @@ from .gates import GateMap, Gates, dense_gates, kept_gates, tensor_masks
 from .group import Group, Groups, Pattern, Slice, check_groups, gather, spread
 from .names import bare_model, parameters_of, plain_name
 from .signals import Signals
+from .top import top
 
 __all__ = [
     "AddressError",
@@ -47,4 +48,5 @@ __all__ = [
     "plain_name",
     "spread",
     "tensor_masks",
+    "top",
 ]

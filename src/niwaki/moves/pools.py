@@ -8,6 +8,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from ..core.top import top
+
 Scope = Literal["layer", "global"]
 Normalise = Literal["none", "layer_l2"]
 
@@ -23,9 +25,8 @@ def lowest(scores: Tensor, among: Tensor, count: int) -> Tensor:
     Returns:
         Booleans ``[size]``.
     """
-    # A stable descending sort keeps equal scores in index order: the tail then holds the later index, as everywhere.
-    order = torch.sort(scores.masked_fill(~among, torch.inf), descending=True, stable=True).indices
-    return _marked(order[order.numel() - count :], scores)
+    stay = int(among.sum()) - count
+    return among & ~top(scores.masked_fill(~among, -torch.inf), stay)
 
 
 def highest(scores: Tensor, among: Tensor, count: int) -> Tensor:
@@ -39,14 +40,7 @@ def highest(scores: Tensor, among: Tensor, count: int) -> Tensor:
     Returns:
         Booleans ``[size]``.
     """
-    order = torch.sort(scores.masked_fill(~among, -torch.inf), descending=True, stable=True).indices
-    return _marked(order[:count], scores)
-
-
-def _marked(index: Tensor, like: Tensor) -> Tensor:
-    marked = torch.zeros(like.shape, dtype=torch.bool, device=like.device)
-    marked[index] = True
-    return marked
+    return top(scores.masked_fill(~among, -torch.inf), count)
 
 
 def pooled(scores: Mapping[str, Tensor], normalise: Normalise) -> Tensor:

@@ -146,7 +146,7 @@ class Sparsifier:
     @property
     def keep(self) -> dict[str, Tensor]:
         """Booleans ``[size]`` per group name: the units the delivered model would keep now."""
-        return dict(self._home)
+        return {name: keep.clone() for name, keep in self._home.items()}
 
     @property
     def ledger(self) -> Ledger:
@@ -170,7 +170,7 @@ class Sparsifier:
 
     def masks(self) -> dict[str, Tensor]:
         """The masks of the delivered model, by tensor name."""
-        return dict(self._body.home)
+        return {name: mask.clone() for name, mask in self._body.home.items()}
 
     @contextmanager
     def pruned(self) -> Generator[nn.Module, None, None]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..core.errors import BudgetError, SignalError
+from .errors import BudgetError, SignalError
 
 
 def _threshold(scores: Tensor, count: int) -> Tensor:
