@@ -172,6 +172,7 @@ def summary(name: str, density: float, results: list[dict[str, Any]]) -> dict[st
         "steps": results[0]["steps"],
         "epochs": config["epochs"],
         "flops": results[0]["flops"],
+        "dense_runs": results[0]["dense_runs"],
         "seconds": [result["seconds"] for result in results],
         "switches": config["switches"],
     }

@@ -55,10 +55,13 @@ def _vector_formulas() -> dict[Any, Callable[..., int]]:
 
 
 def formulas() -> dict[Any, Callable[..., int]]:
-    """FLOP formulas per operator: those of `torch.utils.flop_counter`, and those for vectors that it lacks."""
+    """FLOP formulas per operator: those of `torch.utils.flop_counter`, and those that it lacks."""
     from torch.utils.flop_counter import flop_registry  # a quarter of a second to import
 
-    return {**_vector_formulas(), **flop_registry}
+    # Attention on the CPU has a formula of its own only in newer versions; it is the one of attention anywhere.
+    attention = flop_registry[_aten._scaled_dot_product_flash_attention]
+    on_cpu = {_aten._scaled_dot_product_flash_attention_for_cpu: attention}
+    return {**_vector_formulas(), **on_cpu, **flop_registry}
 
 
 def recurrent_weights(packet: Any, args: Sequence[Any]) -> Iterator[tuple[Tensor, int]]:
