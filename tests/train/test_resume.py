@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from niwaki.core import TrainError
+from niwaki.core import Group, Signals, TrainError, gather
 from niwaki.criteria import Random, Taylor
 from niwaki.methods import acdc, gmp, iee, rigl, sparse_evolution
 from niwaki.structure.declare import weights
@@ -101,3 +101,31 @@ def test_a_state_of_another_plan_or_model_is_refused_and_changes_nothing():
         sparsifier.load_state_dict(state)
     with pytest.raises(TrainError, match="format 99"):
         sparsifier.load_state_dict({**state, "format": 99})
+
+
+@pytest.mark.parametrize("other", [{"alpha": 0.2}, {"explore_rate": 0.5}, {"freeze": False}, {"scope": "global"}])
+def test_a_state_saved_under_other_switches_is_refused(other):
+    _, _, source = build("iee")
+    model = net()
+    method, switches = METHODS["iee"]
+    sparsifier = method(model, weights(model), density=0.2, steps=STEPS, seed=1, **switches | other)
+    sparsifier.attach(torch.optim.SGD(model.parameters(), lr=0.1))
+    with pytest.raises(TrainError, match="another plan"):
+        sparsifier.load_state_dict(source.state_dict())
+
+
+def test_a_criterion_of_the_users_own_does_not_stand_in_the_way():
+    class Own:
+        needs = frozenset({"weight"})
+
+        def __call__(self, group: Group, signals: Signals) -> torch.Tensor:
+            return gather(group.slices[0], signals.of("weight", group.name)).abs().sum(1)
+
+    states = []
+    for _ in range(2):
+        model = net()
+        sparsifier = iee(model, weights(model), density=0.2, steps=STEPS, H=5, J=4, Q=4, criterion=Own())
+        sparsifier.attach(torch.optim.SGD(model.parameters(), lr=0.1))
+        states.append(sparsifier)
+    states[1].load_state_dict(states[0].state_dict())
+    assert states[1].step == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -21,8 +22,11 @@ _FORMAT = 1
 
 
 def _plan_mark(sparsifier: Sparsifier) -> str:
-    events = [(e.step, e.name, e.stage, e.window, e.instead) for e in sparsifier.plan.timeline.events]
-    return hashlib.sha256(repr((sparsifier.plan.timeline.start, sparsifier.plan.values, events)).encode()).hexdigest()
+    plan = sparsifier.plan
+    events = [(e.step, e.moves, e.stage, e.window, e.instead) for e in plan.timeline.events]
+    what = (plan.timeline.start, plan.values, plan.freeze, plan.explore_rate, events)
+    # Criteria of the user's own may print their address, which is another one in every process.
+    return hashlib.sha256(re.sub(r" at 0x[0-9a-fA-F]+", "", repr(what)).encode()).hexdigest()
 
 
 def _copied(value: Any) -> Any:
