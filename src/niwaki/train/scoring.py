@@ -27,7 +27,7 @@ def loop_signals(body: Body, optimizer: Optimizer) -> Signals:
     """Weights and gradients of the step under way; a tensor without gradient had none to speak of."""
     scale = gradient_scale(optimizer)
     gradients = {
-        name: torch.zeros_like(tensor) if tensor.grad is None else tensor.grad / scale
+        name: torch.zeros_like(tensor) if tensor.grad is None else tensor.grad if scale == 1 else tensor.grad / scale
         for name, tensor in body.tensors.items()
     }
     return Signals({"weight": body.last_values(), "grad": gradients})

@@ -107,13 +107,14 @@ class Sparsifier:
         """
         inner = inner_optimizer(optimizer)
         attaching.check_optimizer(self, inner)
+        check_agreement(self._home, self.step)
+        copy = attaching.averaged_tensors(ema, self._body.tensors) if ema is not None else {}
         self._optimizer = inner
         mine = {id(tensor) for tensor in self._body.tensors.values()}
         self._others = [p for p in all_parameters(inner) if id(p) not in mine]
         attaching.warn_unfrozen(self, inner)
-        self._body.copy = attaching.averaged_tensors(ema, self._body.tensors) if ema is not None else {}
+        self._body.copy = copy
         self._body.begin(inner)
-        check_agreement(self._home, self.step)
         self._handles = [
             inner.register_step_pre_hook(self._before_step),
             inner.register_step_post_hook(self._after_step),
