@@ -9,7 +9,9 @@ from pathlib import Path
 import torch
 
 CHILD = """
+import os
 import sys
+import time
 import torch
 from torch import distributed as dist, nn
 from niwaki.core import RankError
@@ -39,7 +41,10 @@ torch.save(
     },
     f"{folder}/{rank}.pt",
 )
-dist.destroy_process_group()
+# Everything is on the disk. Taking the group apart while the other process does the same can abort, rarely, so: leave.
+dist.barrier()
+time.sleep(0.5)  # the last messages of the barrier are still on their way
+os._exit(0)
 """
 
 KINDS = {"grad", "grad_sq", "grad_batches_sq", "grad_batches_abs", "hessian_grad"}

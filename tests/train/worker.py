@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
+import time
 from pathlib import Path
 
 import torch
@@ -56,9 +58,13 @@ def main() -> int:
     masks = sparsifier.masks()
     torch.save({"masks": masks, "model": model.state_dict()}, out / f"{world}-{rank}.pt")
     (out / f"{world}-{rank}.json").write_text(json.dumps({"moves": len(sparsifier.history)}))
-    dist.destroy_process_group()
+    dist.barrier()
+    time.sleep(0.5)  # the last messages of the barrier are still on their way
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    status = main()
+    sys.stdout.flush()
+    # Taking the group apart while the other processes do the same can abort, rarely, so: leave.
+    os._exit(status)
