@@ -87,7 +87,7 @@ def recipe(given: argparse.Namespace) -> dict[str, Any]:
     chosen = {"lr": 0.1, "momentum": 0.9, "weight_decay": 5e-4} | RECIPES[given.recipe]
     asked = {"model": given.model, "data": given.data, "epochs": given.epochs}
     chosen |= {key: value for key, value in asked.items() if value is not None}
-    if given.limit:
+    if given.limit and "data" in chosen:
         chosen["data"] += f"?limit={given.limit}"
     return chosen
 
@@ -176,6 +176,7 @@ def summary(name: str, density: float, results: list[dict[str, Any]]) -> dict[st
         "dense_runs": results[0]["dense_runs"],
         "seconds": [result["seconds"] for result in results],
         "switches": config["switches"],
+        "threads": config["threads"],
     }
 
 
