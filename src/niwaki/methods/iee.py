@@ -114,8 +114,7 @@ def iee(
         explore_init: what removed weights start exploring from: see `Values`.
         grow_init: what grown weights start from: see `Values`.
         carry: whether explored values survive to the next exploration.
-        explore_rate: a factor on the learning rate of exploration (*ours*): well below 1, what grows is ranked by its
-            gradient over Q batches, not by where training all removed weights together takes it.
+        explore_rate: a factor on the learning rate while exploring (*ours*): if small, the gradient of Q batches ranks.
         freeze: whether the active part stands still during exploration (the paper's ablation: ``False``).
         grace: spare the weights that grew last from the next drop.
         init: chooses the first structure: random from scratch; ``Magnitude()`` starts from what a trained model shows.
