@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-import torch
 from torch import Tensor
 
 from ..core.contracts import Allocator
 from ..core.errors import BudgetError, GroupError
 from ..core.group import Group, Pattern
+from ..core.top import top_of_each
 from .budget import asked, score_of
 from .local import Uniform
 
@@ -34,9 +34,7 @@ def _kept(group: Group) -> int:
 
 def _best_of_each(group: Group, row: Tensor) -> Tensor:
     pattern = _pattern_of(group)
-    sets = row.reshape(-1, pattern.m)
-    order = sets.argsort(dim=1, descending=True, stable=True)[:, : pattern.n]
-    keep = torch.zeros_like(sets, dtype=torch.bool).scatter_(1, order, True).reshape(-1)
+    keep = top_of_each(row, pattern.n, pattern.m)
     if row.is_floating_point() and bool((keep & row.isneginf()).any()):
         raise BudgetError(
             f"group {group.name!r} is to keep {pattern.n} of every {pattern.m} units, but in some of these sets fewer "
@@ -55,6 +53,7 @@ class Patterned:
     Args:
         rest: the allocator for the groups without a pattern.
 
+    >>> import torch
     >>> group = Group("w", 8, (), pattern=Pattern(2, 4))
     >>> Patterned()([group], {"w": torch.tensor([1.0, 2, 3, 4, 9, 8, 8, 8])}, 0.5)["w"].int().tolist()
     [0, 0, 1, 1, 1, 1, 0, 0]

@@ -15,7 +15,7 @@ from .gates import GateMap, Gates, dense_gates, kept_gates, tensor_masks
 from .group import Group, Groups, Pattern, Slice, check_groups, gather, spread
 from .names import bare_model, parameters_of, plain_name
 from .signals import Signals
-from .top import top
+from .top import top, top_of_each
 
 __all__ = [
     "AddressError",
@@ -49,4 +49,5 @@ __all__ = [
     "spread",
     "tensor_masks",
     "top",
+    "top_of_each",
 ]

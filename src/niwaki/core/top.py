@@ -50,3 +50,22 @@ def top(scores: Tensor, count: int) -> Tensor:
     missing = count - int(mask.sum())
     mask[(scores == limit).nonzero().squeeze(1)[:missing]] = True
     return mask
+
+
+def top_of_each(scores: Tensor, count: int, size: int) -> Tensor:
+    """Of every ``size`` consecutive scores the ``count`` highest; of equal ones the lower index wins.
+
+    Args:
+        scores: a row whose length is a multiple of ``size``.
+        count: how many to take of each set.
+        size: how long a set is.
+
+    Returns:
+        A boolean mask of the scores' shape.
+
+    >>> top_of_each(torch.tensor([1.0, 2, 3, 4, 9, 8, 8, 8]), 2, 4).int().tolist()
+    [0, 0, 1, 1, 1, 1, 0, 0]
+    """
+    sets = scores.reshape(-1, size)
+    best = sets.argsort(dim=1, descending=True, stable=True)[:, :count]
+    return torch.zeros_like(sets, dtype=torch.bool).scatter_(1, best, value=True).reshape(-1)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from torch import nn
 
-from ..allocate import Global, Patterned, check_density
+from ..allocate import Global, check_density
 from ..core.contracts import Allocator, Criterion, Probe
 from ..core.group import Group
 from ..criteria import Magnitude
@@ -17,12 +17,11 @@ from ..moves.timeline import Event, Timeline
 from ..train.plan import Plan
 from ..train.sparsifier import Sparsifier
 from ..train.values import Values
-from .start import all_kept, check_steps
+from .start import all_kept, check_steps, usual_allocator
 
 
 def _ranked_together(groups: Sequence[Group]) -> Allocator:
-    everywhere = Global(min_share=0.005)
-    return Patterned(everywhere) if any(group.pattern for group in groups) else everywhere
+    return usual_allocator(groups, Global(min_share=0.005))
 
 
 def gmp(

@@ -16,9 +16,9 @@ from ..core.signals import Signals
 from ..criteria import Random
 
 
-def usual_allocator(groups: Sequence[Group]) -> Allocator:
-    """Erdos-Renyi-Kernel densities for weights and blocks, the pattern for N:M groups."""
-    inner = ErdosRenyiKernel()
+def usual_allocator(groups: Sequence[Group], inner: Allocator | None = None) -> Allocator:
+    """Erdos-Renyi-Kernel densities (or another allocator's) for weights and blocks, the pattern for N:M groups."""
+    inner = inner or ErdosRenyiKernel()
     return Patterned(inner) if any(group.pattern for group in groups) else inner
 
 

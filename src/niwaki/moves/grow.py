@@ -11,17 +11,14 @@ from torch import Tensor
 from ..core.contracts import Context, Criterion
 from ..core.gates import GateMap, Gates, kept_gates
 from ..core.group import Group
+from ..core.top import top_of_each
 from .pools import Normalise, Scope, highest, pooled, split
 
 
 def _filled(group: Group, scores: Tensor, home: Tensor) -> Tensor:
     assert group.pattern is not None
-    n, m = group.pattern.n, group.pattern.m
     # Active units stand first in every tile, then the best of the others: each tile ends with exactly n.
-    ranked = scores.masked_fill(home, torch.inf).reshape(-1, m)
-    best = torch.sort(ranked, dim=1, descending=True, stable=True).indices[:, :n]
-    grown = torch.zeros_like(ranked, dtype=torch.bool).scatter_(1, best, value=True)
-    return grown.reshape(-1) & ~home
+    return top_of_each(scores.masked_fill(home, torch.inf), group.pattern.n, group.pattern.m) & ~home
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,7 @@ from torch import Tensor
 from torch import distributed as dist
 
 from ..core.errors import RankError
-
-
-def is_parallel() -> bool:
-    """Whether several processes train together."""
-    return dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
+from ..signals.processes import is_shared
 
 
 def checksum(mask: Tensor) -> Tensor:
@@ -35,7 +31,7 @@ def check_agreement(units: Mapping[str, Tensor], step: int) -> None:
     Raises:
         RankError: on every process, if any two differ; names the first group that differs, and the processes.
     """
-    if not is_parallel():
+    if not is_shared(reduce=True):
         return
     mine = torch.stack([checksum(mask) for mask in units.values()])
     everyone = [torch.empty_like(mine) for _ in range(dist.get_world_size())]

@@ -196,6 +196,10 @@ class Sparsifier:
         """Go on from a saved state. Load model and optimizer too, in any order, after `attach`."""
         saving.load_state_dict(self, state)
 
+    @property
+    def _is_frozen(self) -> bool:
+        return self.is_exploring and self.plan.freeze
+
     def _gradient_hook(self, name: str) -> Any:
         def hook(gradient: Tensor) -> Tensor | None:
             if name == self._meter.first_tensor:
@@ -220,7 +224,7 @@ class Sparsifier:
         self._skipping = is_skipped(optimizer)
         if self._skipping:
             self._stateless = stateless(optimizer)
-            if self.is_exploring and self.plan.freeze:
+            if self._is_frozen:
                 clear_gradients(optimizer, self._others)
             return
         attaching.check_gradients(self._body.tensors, self.step)
@@ -232,7 +236,7 @@ class Sparsifier:
                 self._meter.dense_gradient = self._wants_dense_gradient()
                 self._play(event)
                 clear_gradients(optimizer)
-        if self.is_exploring and self.plan.freeze:
+        if self._is_frozen:
             clear_gradients(optimizer, self._others)
         if self.is_exploring and self.plan.explore_rate != 1.0:
             self._rates = scale_rates(optimizer, self.plan.explore_rate)
@@ -247,10 +251,9 @@ class Sparsifier:
         if self._rates:
             restore_rates(optimizer, self._rates)
             self._rates = []
-        self._body.enforce(frozen=self.is_exploring and self.plan.freeze)
+        self._body.enforce(frozen=self._is_frozen)
         put_back(self._statistics, self._saved_statistics)
-        frozen = self.is_exploring and self.plan.freeze
-        self._meter.tick(self.plan.timeline.stage(self.step), self._body, frozen=frozen)
+        self._meter.tick(self.stage, self._body, frozen=self._is_frozen)
         self.step += 1
         event = self.plan.timeline(self.step)
         if event is not None and not event.instead:
