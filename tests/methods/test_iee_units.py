@@ -75,3 +75,14 @@ def test_starting_from_magnitude_keeps_the_largest_weights():
     sparsifier = iee(model, weights(model), density=0.25, steps=60, H=5, J=4, Q=3, init=Magnitude())
     keep = sparsifier.keep["2.weight"]
     assert before[keep].min() >= before[~keep].max()
+
+
+def test_patterns_too_can_start_dense():
+    model = nn.Sequential(nn.Linear(12, 16), nn.ReLU(), nn.Linear(16, 4))
+    sparsifier = iee(model, n_of_m(model, 2, 4), density=0.5, steps=60, H=5, J=4, Q=3, reach=10)
+    optimizer = sgd(model)
+    sparsifier.attach(optimizer)
+    assert sparsifier.density == 1.0
+    train(model, optimizer, range(60), shape=(12,))
+    for mask in sparsifier.masks().values():
+        assert bool((mask.reshape(-1, 4).sum(1) == 2).all())

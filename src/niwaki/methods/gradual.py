@@ -17,7 +17,7 @@ from ..moves.timeline import Event, Timeline
 from ..train.plan import Plan
 from ..train.sparsifier import Sparsifier
 from ..train.values import Values
-from .start import all_kept, check_steps, usual_allocator
+from .start import all_kept, check_steps, densities, usual_allocator
 
 
 def _ranked_together(groups: Sequence[Group]) -> Allocator:
@@ -66,11 +66,9 @@ def gmp(
     curve = cubic(1.0, density, last - first, first)
     at = [*range(first + every, last, every), last]
     allocator, criterion = allocator or _ranked_together(groups), criterion or Magnitude()
-    patterned = all(group.pattern for group in groups)
-    densities = [density if patterned else curve(step) for step in at]
     events = tuple(
         Event(step, (Prune(criterion, allocator, share),), "train" if step == last else "prune", window=every)
-        for step, share in zip(at, densities, strict=True)
+        for step, share in zip(at, densities(groups, curve, density, at), strict=True)
     )
     plan = Plan(all_kept(groups), Timeline(events, start="prune"), Values(remembers=False), steps=steps)
     return Sparsifier(model, groups, plan, seed=seed, probe=probe, example=example)

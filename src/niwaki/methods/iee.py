@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
+from ..allocate import check_density
 from ..core.contracts import Allocator, Criterion, Probe, Schedule
 from ..core.errors import TrainError
 from ..core.group import Group
@@ -15,13 +16,12 @@ from ..moves.drop import Drop
 from ..moves.explore import Explore
 from ..moves.grow import Grow
 from ..moves.pools import Normalise, Scope
-from ..moves.prune import Prune
-from ..moves.schedules import exponential, geometric
+from ..moves.schedules import exponential
 from ..moves.timeline import Event, merged
 from ..train.plan import Plan
 from ..train.sparsifier import Sparsifier
 from ..train.values import ExploreInit, GrowInit, Values
-from .start import all_kept, check_steps, first_keep, usual_allocator
+from .start import all_kept, check_steps, descent, first_keep, usual_allocator
 
 
 @dataclass(frozen=True)
@@ -132,19 +132,12 @@ def iee(
     cycle.check()
     check_steps(last, reach + H + J + Q, f"a cycle of {H + J + Q} steps in the first {end:.0%} of the run")
     allocator = allocator or usual_allocator(groups)
-    start = first_keep(model, groups, density, allocator=allocator, init=init, seed=seed, probe=probe)
-    events = [*_descent(reach, density, criterion, allocator), *cycle.events(reach, last)]
+    check_density(density)
+    start = all_kept(groups)
+    if not reach:
+        start = first_keep(model, groups, density, allocator=allocator, init=init, seed=seed, probe=probe)
+    events = [*descent(groups, reach, density, criterion, allocator), *cycle.events(reach, last)]
     timeline = merged(events, start="prune" if reach else "estimate")
     values = Values(explore_init, grow_init, carry)
-    plan = Plan(all_kept(groups) if reach else start, timeline, values, freeze, steps, explore_rate)
+    plan = Plan(start, timeline, values, freeze, steps, explore_rate)
     return Sparsifier(model, groups, plan, seed=seed, probe=probe, example=example)
-
-
-def _descent(reach: int, density: float, criterion: Criterion, allocator: Allocator) -> Iterator[Event]:
-    # HALP's law of targets, 30 prunings at most: each removes the same share of what is left.
-    prunings = min(30, reach)
-    curve = geometric(1.0, density, max(1, prunings))
-    for number in range(1, prunings + 1):
-        step = round(number * reach / prunings)
-        stage = "estimate" if number == prunings else "prune"
-        yield Event(step, (Prune(criterion, allocator, curve(number)),), stage, window=max(1, reach // prunings))

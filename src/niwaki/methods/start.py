@@ -8,12 +8,15 @@ import torch
 from torch import Tensor, nn
 
 from ..allocate import ErdosRenyiKernel, Patterned, check_density
-from ..core.contracts import Allocator, Criterion, Probe
+from ..core.contracts import Allocator, Criterion, Probe, Schedule
 from ..core.errors import TrainError
 from ..core.group import Group, check_groups
 from ..core.names import parameters_of
 from ..core.signals import Signals
 from ..criteria import Random
+from ..moves.prune import Prune
+from ..moves.schedules import geometric
+from ..moves.timeline import Event
 
 
 def usual_allocator(groups: Sequence[Group], inner: Allocator | None = None) -> Allocator:
@@ -58,6 +61,26 @@ def first_keep(
     if more and probe is not None:
         signals = signals.merged(probe(model, more))
     return allocator(groups, {group.name: criterion(group, signals) for group in groups}, density)
+
+
+def densities(groups: Sequence[Group], curve: Schedule, final: float, at: Sequence[int]) -> list[float]:
+    """The densities of a descent at these steps; N:M groups have but one, so they take it at once."""
+    return [final if all(group.pattern for group in groups) else curve(step) for step in at]
+
+
+def descent(
+    groups: Sequence[Group], reach: int, density: float, criterion: Criterion, allocator: Allocator
+) -> list[Event]:
+    """From dense down to a density over the first ``reach`` steps, in 30 prunings at most.
+
+    HALP's law of targets: each pruning removes the same share of what is left.
+    """
+    count = min(30, reach)
+    shares = densities(groups, geometric(1.0, density, max(1, count)), density, range(1, count + 1))
+    window = max(1, reach // max(1, count))
+    stages = ["prune"] * (count - 1) + ["estimate"]
+    prunes = [(Prune(criterion, allocator, share),) for share in shares]
+    return [Event(round(n * reach / count), prunes[n - 1], stages[n - 1], window) for n in range(1, count + 1)]
 
 
 def all_kept(groups: Sequence[Group]) -> dict[str, Tensor]:
