@@ -21,7 +21,7 @@ from ..moves.timeline import Event, merged
 from ..train.plan import Plan
 from ..train.sparsifier import Sparsifier
 from ..train.values import ExploreInit, GrowInit, Values
-from .start import all_kept, check_steps, descent, first_keep, usual_allocator
+from .start import all_kept, check_steps, descent, first_keep
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class _Cycle:
     freeze: bool
     grace: bool
 
-    def check(self) -> None:
+    def __post_init__(self) -> None:
         if self.H < 1 or self.J < 0 or self.Q < 0:
             raise TrainError(f"IEE needs H >= 1, J >= 0, Q >= 0 steps; got H={self.H}, J={self.J}, Q={self.Q}")
         if self.Q == 0 and not self.criterion.needs <= {"weight", "noise"}:
@@ -129,15 +129,12 @@ def iee(
     """
     criterion, last = criterion or Magnitude(), int(end * steps)
     cycle = _Cycle(criterion, H, J, Q, budget or exponential(alpha, last, decay), scope, normalise, freeze, grace)
-    cycle.check()
     check_steps(last, reach + H + J + Q, f"a cycle of {H + J + Q} steps in the first {end:.0%} of the run")
-    allocator = allocator or usual_allocator(groups)
     check_density(density)
     start = all_kept(groups)
     if not reach:
         start = first_keep(model, groups, density, allocator=allocator, init=init, seed=seed, probe=probe)
     events = [*descent(groups, reach, density, criterion, allocator), *cycle.events(reach, last)]
     timeline = merged(events, start="prune" if reach else "estimate")
-    values = Values(explore_init, grow_init, carry)
-    plan = Plan(start, timeline, values, freeze, steps, explore_rate)
+    plan = Plan(start, timeline, Values(explore_init, grow_init, carry), freeze, steps, explore_rate)
     return Sparsifier(model, groups, plan, seed=seed, probe=probe, example=example)

@@ -69,13 +69,13 @@ def densities(groups: Sequence[Group], curve: Schedule, final: float, at: Sequen
 
 
 def descent(
-    groups: Sequence[Group], reach: int, density: float, criterion: Criterion, allocator: Allocator
+    groups: Sequence[Group], reach: int, density: float, criterion: Criterion, allocator: Allocator | None
 ) -> list[Event]:
     """From dense down to a density over the first ``reach`` steps, in 30 prunings at most.
 
     HALP's law of targets: each pruning removes the same share of what is left.
     """
-    count = min(30, reach)
+    allocator, count = allocator or usual_allocator(groups), min(30, reach)
     shares = densities(groups, geometric(1.0, density, max(1, count)), density, range(1, count + 1))
     window = max(1, reach // max(1, count))
     stages = ["prune"] * (count - 1) + ["estimate"]
