@@ -1,7 +1,8 @@
 """Accuracy of sparse training methods, at equal steps and at equal training FLOPs, with spread over seeds.
 
 Every cell is a run folder under --runs: a run that is finished is not repeated, one that was cut off goes on from its
-checkpoint. So a table can be filled in pieces, and by several processes (give each its own --seeds):
+checkpoint. What the results file already holds is not repeated either. So a table can be filled in pieces, on several
+machines, and by several processes (give each its own --seeds):
 
     python benchmarks/sparse_training.py digits --seeds 0 1 2 3 4 5 6 7 8 9
     python benchmarks/sparse_training.py fashion --data npz:DATA/fashion_mnist.npz
@@ -20,7 +21,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from record import write
+from record import RESULTS, write
 
 from niwaki.app.progress import Silent
 from niwaki.app.run import resume, train
@@ -32,6 +33,8 @@ RECIPES: dict[str, dict[str, Any]] = {
     "cifar": {"model": "zoo:resnet20", "epochs": 10, "batch": 64, "precision": "bf16", "channels_last": True},
 }
 EVERY = {"every": 50}
+PER_SEED = ("test_accuracy", "valid_accuracy", "seconds")
+SHARED = ("steps", "epochs", "flops", "dense_runs", "switches", "threads")
 PAPER = {"explore_init": "mru_zero", "grow_init": "mru", "explore_rate": 1.0, "decay": 5.0}
 METHODS: dict[str, tuple[str, dict[str, Any]]] = {
     "dense": ("dense", {}),
@@ -109,22 +112,44 @@ def settings(given: argparse.Namespace, name: str, density: float, seed: int) ->
     chosen = recipe(given)
     length = "epochs" if "epochs" in chosen else "steps"
     if name.startswith("rigl ="):
-        spent = {
-            other: json.loads((folder(given, other, density, seed) / "result.json").read_text())["flops"]
-            for other in (name.removeprefix("rigl = "), "rigl")
-        }
+        known = finished(given)
+        spent = {other: known[other, density, seed]["flops"] for other in (name.removeprefix("rigl = "), "rigl")}
         more = chosen[length] * spent[name.removeprefix("rigl = ")] / spent["rigl"]
         chosen[length] = round(more) if length == "steps" else more
     if "reach" in switches:
-        first = json.loads((folder(given, "rigl", density, seed) / "result.json").read_text())
-        switches = switches | {"reach": round(switches["reach"] * first["steps"])}
+        steps = finished(given)["rigl", density, seed]["steps"]
+        switches = switches | {"reach": round(switches["reach"] * steps)}
     return Settings(method=method, density=density, seed=seed, threads=given.threads, switches=switches, **chosen)
+
+
+def finished(given: argparse.Namespace) -> dict[tuple[str, float, int], dict[str, Any]]:
+    """Every finished cell: those of the results file, and over them those of the runs folder."""
+    cells: dict[tuple[str, float, int], dict[str, Any]] = {}
+    results = RESULTS / f"sparse_training_{family(given)}.json"
+    for row in json.loads(results.read_text())["rows"] if results.exists() else []:
+        for place, seed in enumerate(row["seeds"]):
+            own = {key: row[key][place] for key in PER_SEED}
+            cells[row["method"], row["density"], seed] = {key: row[key] for key in SHARED} | own
+    for file in sorted((given.runs / family(given)).glob("*/result.json")):
+        name, density, seed = file.parent.name.rsplit("@", 2)
+        cells[name, float(density), int(seed)] = cell(file)
+    return cells
+
+
+def cell(file: Path) -> dict[str, Any]:
+    result, config = json.loads(file.read_text()), json.loads((file.parent / "config.json").read_text())
+    shared = {key: (config if key in ("epochs", "switches", "threads") else result)[key] for key in SHARED}
+    return shared | {
+        "test_accuracy": round(100 * result["accuracy"], 2),
+        "valid_accuracy": round(100 * result["valid_accuracy"], 2),
+        "seconds": result["seconds"],
+    }
 
 
 def run_all(given: argparse.Namespace) -> None:
     begun = time.monotonic()
     cells = [
-        (name, density, seed)
+        (name, 1.0 if name == "dense" else density, seed)
         for seed in given.seeds
         for density in given.densities
         for name in given.methods
@@ -133,10 +158,9 @@ def run_all(given: argparse.Namespace) -> None:
     for name, density, seed in cells:
         if time.monotonic() - begun > 60 * given.minutes:
             break
-        density = 1.0 if name == "dense" else density
-        out = folder(given, name, density, seed)
-        if (out / "result.json").exists():
+        if (name, density, seed) in finished(given):
             continue
+        out = folder(given, name, density, seed)
         chosen = settings(given, name, density, seed)
         if (out / "checkpoint.json").exists():
             result = resume(out, {}, progress=Silent())
@@ -146,37 +170,29 @@ def run_all(given: argparse.Namespace) -> None:
 
 
 def collect(given: argparse.Namespace) -> None:
-    cells: dict[tuple[str, float], list[dict[str, Any]]] = {}
-    for file in sorted((given.runs / family(given)).glob("*/result.json")):
-        name, density, _ = file.parent.name.rsplit("@", 2)
-        config = json.loads((file.parent / "config.json").read_text())
-        cells.setdefault((name, float(density)), []).append(json.loads(file.read_text()) | {"config": config})
+    rows: dict[tuple[str, float], dict[int, dict[str, Any]]] = {}
+    for (name, density, seed), found in finished(given).items():
+        rows.setdefault((name, density), {})[seed] = found
     order = [*METHODS, *ABLATIONS]
-    rows = [
-        summary(name, density, results)
-        for (name, density), results in sorted(cells.items(), key=lambda cell: (-cell[0][1], order.index(cell[0][0])))
-    ]
-    print(write(f"sparse_training_{family(given)}", {"recipe": recipe(given) | {"data": given.recipe}, "rows": rows}))
+    listed = sorted(rows.items(), key=lambda row: (-row[0][1], order.index(row[0][0])))
+    result = {
+        "recipe": recipe(given) | {"data": given.recipe},
+        "rows": [summary(name, density, cells) for (name, density), cells in listed],
+    }
+    print(write(f"sparse_training_{family(given)}", result))
 
 
-def summary(name: str, density: float, results: list[dict[str, Any]]) -> dict[str, Any]:
-    test = [100 * result["accuracy"] for result in results]
-    config = results[0]["config"]
+def summary(name: str, density: float, cells: dict[int, dict[str, Any]]) -> dict[str, Any]:
+    seeds = sorted(cells)
+    test = [cells[seed]["test_accuracy"] for seed in seeds]
     return {
         "method": name,
         "density": density,
-        "seeds": [result["config"]["seed"] for result in results],
-        "test_accuracy": [round(value, 2) for value in test],
+        "seeds": seeds,
         "mean": round(statistics.mean(test), 2),
         "standard_deviation": round(statistics.stdev(test), 2) if len(test) > 1 else None,
-        "valid_accuracy": [round(100 * result["valid_accuracy"], 2) for result in results],
-        "steps": results[0]["steps"],
-        "epochs": config["epochs"],
-        "flops": results[0]["flops"],
-        "dense_runs": results[0]["dense_runs"],
-        "seconds": [result["seconds"] for result in results],
-        "switches": config["switches"],
-        "threads": config["threads"],
+        **{key: [cells[seed][key] for seed in seeds] for key in PER_SEED},
+        **{key: cells[seeds[0]][key] for key in SHARED},
     }
 
 
