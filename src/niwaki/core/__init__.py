@@ -1,6 +1,7 @@
 """Data and contracts; nothing here knows a method."""
 
 from .contracts import Allocator, Context, Criterion, Move, Probe, Schedule
+from .cut import Cut, cut_of, mark_cut
 from .errors import (
     AddressError,
     BudgetError,
@@ -12,7 +13,7 @@ from .errors import (
     TrainError,
 )
 from .gates import GateMap, Gates, dense_gates, kept_gates, tensor_masks
-from .group import Group, Groups, Pattern, Slice, check_groups, gather, spread
+from .group import Group, Groups, Pattern, Size, Slice, check_groups, gather, spread
 from .names import bare_model, parameters_of, plain_name
 from .signals import Signals
 from .top import top, top_of_each
@@ -23,6 +24,7 @@ __all__ = [
     "BudgetError",
     "Context",
     "Criterion",
+    "Cut",
     "GateMap",
     "Gates",
     "Group",
@@ -36,14 +38,17 @@ __all__ = [
     "Schedule",
     "SignalError",
     "Signals",
+    "Size",
     "Slice",
     "StoreError",
     "TrainError",
     "bare_model",
     "check_groups",
+    "cut_of",
     "dense_gates",
     "gather",
     "kept_gates",
+    "mark_cut",
     "parameters_of",
     "plain_name",
     "spread",

@@ -31,6 +31,15 @@ class Slice:
 
 
 @dataclass(frozen=True)
+class Size:
+    """A number in the model's code that falls with the units: ``module.attribute`` loses ``per_unit`` for each removed one."""
+
+    module: str
+    attribute: str
+    per_unit: int = 1
+
+
+@dataclass(frozen=True)
 class Pattern:
     """At most ``n`` of every ``m`` consecutive units stay."""
 
@@ -44,6 +53,10 @@ class Group:
 
     ``size`` counts the units, ``multiple_of`` and ``min_keep`` bound how many may stay, ``exact`` says that masking and
     removing give the same function. ``pattern`` holds for N:M groups, whose density is fixed at ``n / m``.
+
+    ``slices`` lie in parameters: setting those of a unit to zero removes it from the function. ``buffers`` lie in the
+    model's buffers (running statistics, tables), which are cut along but never masked; ``sizes`` are the numbers in the
+    model's code that fall with the units.
     """
 
     name: str
@@ -54,6 +67,8 @@ class Group:
     min_keep: int = 1
     exact: bool = True
     pattern: Pattern | None = None
+    buffers: tuple[Slice, ...] = ()
+    sizes: tuple[Size, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
