@@ -12,131 +12,31 @@
 (0.25, 20)
 """
 
-__version__ = "0.1.0"  # above the imports: the report names it
+from __future__ import annotations
 
-from .allocate import ErdosRenyi, ErdosRenyiKernel, Global, Patterned, Uniform
-from .core import (
-    AddressError,
-    BudgetError,
-    Gates,
-    Group,
-    GroupError,
-    Groups,
-    NiwakiError,
-    RankError,
-    SignalError,
-    Signals,
-    Slice,
-    StoreError,
-    TrainError,
-    tensor_masks,
-)
-from .criteria import (
-    BrainDamage,
-    Fisher,
-    Gradient,
-    Grasp,
-    Lamp,
-    Magnitude,
-    Movement,
-    Random,
-    Snip,
-    SynFlow,
-    Taylor,
-)
-from .measure import Ledger, count_flops
-from .methods import acdc, dense, gmp, iee, rigl, sparse_evolution, static
-from .moves import (
-    Drop,
-    Event,
-    Explore,
-    Grow,
-    Prune,
-    Restore,
-    Timeline,
-    constant,
-    cosine,
-    cubic,
-    exponential,
-    geometric,
-    linear,
-    polynomial,
-    rigl_cosine,
-)
-from .report import comparison, write_report
-from .signals import collect, probe, score
-from .store import load_checkpoint, load_training, save_checkpoint, save_training
-from .structure import blocks, n_of_m, weights
-from .train import Plan, Sparsifier, Values
+import importlib
+from typing import TYPE_CHECKING
 
-__all__ = [
-    "AddressError",
-    "BrainDamage",
-    "BudgetError",
-    "Drop",
-    "ErdosRenyi",
-    "ErdosRenyiKernel",
-    "Event",
-    "Explore",
-    "Fisher",
-    "Gates",
-    "Global",
-    "Gradient",
-    "Grasp",
-    "Group",
-    "GroupError",
-    "Groups",
-    "Grow",
-    "Lamp",
-    "Ledger",
-    "Magnitude",
-    "Movement",
-    "NiwakiError",
-    "Patterned",
-    "Plan",
-    "Prune",
-    "Random",
-    "RankError",
-    "Restore",
-    "SignalError",
-    "Signals",
-    "Slice",
-    "Snip",
-    "Sparsifier",
-    "StoreError",
-    "SynFlow",
-    "Taylor",
-    "Timeline",
-    "TrainError",
-    "Uniform",
-    "Values",
-    "acdc",
-    "blocks",
-    "collect",
-    "comparison",
-    "constant",
-    "cosine",
-    "count_flops",
-    "cubic",
-    "dense",
-    "exponential",
-    "geometric",
-    "gmp",
-    "iee",
-    "linear",
-    "load_checkpoint",
-    "load_training",
-    "n_of_m",
-    "polynomial",
-    "probe",
-    "rigl",
-    "rigl_cosine",
-    "save_checkpoint",
-    "save_training",
-    "score",
-    "sparse_evolution",
-    "static",
-    "tensor_masks",
-    "weights",
-    "write_report",
-]
+if TYPE_CHECKING:
+    from .public import *  # noqa: F403
+
+__version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> object:
+    # The list waits until it is needed: the statistics of `patterns` and `causality`, their worker processes and
+    # `niwaki --help` never load torch.
+    if name.startswith("_") and name != "__all__":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    public = importlib.import_module(".public", __name__)
+    if not hasattr(public, name):
+        raise AttributeError(
+            f"module {__name__!r} has no attribute {name!r}; its names are {', '.join(public.__all__)}"
+        )
+    value: object = getattr(public, name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *importlib.import_module(".public", __name__).__all__})

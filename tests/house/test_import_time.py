@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
+
 HEAVY = (
     "typer",
     "rich",
@@ -24,6 +26,7 @@ import torch, numpy, safetensors
 heavy = [name for name in {HEAVY!r} if name in sys.modules]  # what torch brings along is not ours
 start = time.perf_counter()
 import niwaki
+niwaki.iee
 print(time.perf_counter() - start)
 print(*[name for name in {HEAVY!r} if name in sys.modules and name not in heavy])
 """
@@ -43,3 +46,18 @@ def test_import_is_light():
             seconds = min(seconds, _import()[0])
     assert seconds < 1
     assert heavy == []
+
+
+def test_the_package_itself_waits_with_torch():
+    loaded = "'torch' in sys.modules"
+    script = f"import sys, niwaki, niwaki.app.cli; print({loaded}, niwaki.iee is not None, {loaded})"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=120)
+    assert done.stdout.split() == ["False", "True", "True"]
+
+
+def test_a_name_that_is_not_there_is_an_attribute_error():
+    import niwaki
+
+    with pytest.raises(AttributeError, match="no attribute 'nothing'; its names are"):
+        niwaki.nothing  # noqa: B018
+    assert not hasattr(niwaki, "_nothing")

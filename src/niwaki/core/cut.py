@@ -17,8 +17,8 @@ _MARK = "_niwaki_cut"
 class Cut:
     """The way from a dense model to a smaller one.
 
-    ``kept`` gives, per parameter or buffer and per axis that lost something, the positions of the dense tensor that stay,
-    ascending (int64 ``[n]``, on the CPU). ``sizes`` gives the new values of attributes: ``{"module.attribute": value}``.
+    ``kept`` gives, per parameter or buffer and per axis that lost something, the positions of the dense tensor that
+    stay, ascending (int64 ``[n]``, on the CPU). ``sizes`` gives the new values of attributes by ``module.attribute``.
     """
 
     kept: Mapping[str, Mapping[int, Tensor]] = field(default_factory=dict)
@@ -35,7 +35,11 @@ class Cut:
 
 
 def cut_of(model: nn.Module) -> Cut:
-    """How the model was cut from its dense form; an empty cut for a model that never was."""
+    """How the model was cut from its dense form; an empty cut for a model that never was.
+
+    Raises:
+        GroupError: something else sits under our mark.
+    """
     found = vars(bare_model(model)).get(_MARK, Cut())
     if not isinstance(found, Cut):
         raise GroupError(f"the attribute {_MARK} of {type(model).__name__} is not ours; remove it")

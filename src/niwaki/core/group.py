@@ -32,7 +32,7 @@ class Slice:
 
 @dataclass(frozen=True)
 class Size:
-    """A number in the model's code that falls with the units: ``module.attribute`` loses ``per_unit`` for each removed one."""
+    """A number in the model's code, ``module.attribute``, that loses ``per_unit`` for each removed unit."""
 
     module: str
     attribute: str
