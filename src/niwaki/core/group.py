@@ -20,6 +20,10 @@ class Slice:
     Two forms. With ``dim``, unit ``u`` owns the positions ``index[u]`` (``[size, k]``) along that axis. Without it, the
     tensor is permuted by ``axes``, flattened to a matrix ``[first axis, rest]`` and cut into tiles of ``tile`` rows and
     columns, in row-major order; a tile of ``(1, 1)`` makes every element a unit. Tiles at the border may be smaller.
+
+    ``role`` says what the elements do for the unit, where whoever made the slice knows: ``out`` makes it (rows of a
+    weight), ``bias`` is added to it, ``in`` reads it (columns of a later weight), ``scale`` and ``shift`` are a norm's
+    weight and bias. Criteria may choose slices by it; an empty role is not known.
     """
 
     tensor: str
@@ -28,6 +32,7 @@ class Slice:
     index: Tensor | None = None
     tile: tuple[int, int] = (1, 1)
     axes: tuple[int, ...] | None = None
+    role: str = ""
 
 
 @dataclass(frozen=True)
