@@ -9,7 +9,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from niwaki.core import BudgetError, SignalError, top
+from niwaki.core import BudgetError, SignalError
+from niwaki.core.top import top
 
 FEW_VALUES = st.lists(st.sampled_from([-float("inf"), -1.0, -0.0, 0.0, 0.5, 2.0]), min_size=1, max_size=40)
 

@@ -1,58 +1,24 @@
 """Data and contracts; nothing here knows a method."""
 
-from .contracts import Allocator, Context, Criterion, Move, Probe, Schedule
-from .cut import Cut, cut_of, mark_cut
-from .errors import (
-    AddressError,
-    BudgetError,
-    GroupError,
-    NiwakiError,
-    RankError,
-    SignalError,
-    StoreError,
-    TrainError,
-)
-from .gates import GateMap, Gates, dense_gates, kept_gates, tensor_masks
-from .group import Group, Groups, Pattern, Size, Slice, check_groups, gather, spread
-from .names import bare_model, parameters_of, plain_name
-from .signals import Signals
-from .top import top, top_of_each
+from __future__ import annotations
 
-__all__ = [
-    "AddressError",
-    "Allocator",
-    "BudgetError",
-    "Context",
-    "Criterion",
-    "Cut",
-    "GateMap",
-    "Gates",
-    "Group",
-    "GroupError",
-    "Groups",
-    "Move",
-    "NiwakiError",
-    "Pattern",
-    "Probe",
-    "RankError",
-    "Schedule",
-    "SignalError",
-    "Signals",
-    "Size",
-    "Slice",
-    "StoreError",
-    "TrainError",
-    "bare_model",
-    "check_groups",
-    "cut_of",
-    "dense_gates",
-    "gather",
-    "kept_gates",
-    "mark_cut",
-    "parameters_of",
-    "plain_name",
-    "spread",
-    "tensor_masks",
-    "top",
-    "top_of_each",
-]
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .contents import *  # noqa: F403
+
+
+def __getattr__(name: str) -> object:
+    # The list waits until it is needed: whoever catches an error of `core.errors`, as the command line does for the
+    # statistics, does not load torch.
+    if name.startswith("_") and name != "__all__":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    contents = importlib.import_module(".contents", __name__)
+    if not hasattr(contents, name):
+        raise AttributeError(
+            f"module {__name__!r} has no attribute {name!r}; its names are {', '.join(contents.__all__)}"
+        )
+    value: object = getattr(contents, name)
+    globals()[name] = value
+    return value

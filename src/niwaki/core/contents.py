@@ -1,0 +1,59 @@
+"""What `core` offers. Loaded, with torch, when the first of its names is used."""
+
+from __future__ import annotations
+
+from .contracts import Allocator, Context, Criterion, Move, Probe, Schedule
+from .cut import Cut, cut_of, mark_cut
+from .errors import (
+    AddressError,
+    BudgetError,
+    GroupError,
+    NiwakiError,
+    RankError,
+    SignalError,
+    StoreError,
+    TrainError,
+)
+from .gates import GateMap, Gates, dense_gates, kept_gates, tensor_masks
+from .group import Group, Groups, Pattern, Size, Slice, check_groups, gather, spread
+from .names import bare_model, parameters_of, plain_name
+from .signals import Signals
+from .top import top_of_each
+
+__all__ = [
+    "AddressError",
+    "Allocator",
+    "BudgetError",
+    "Context",
+    "Criterion",
+    "Cut",
+    "GateMap",
+    "Gates",
+    "Group",
+    "GroupError",
+    "Groups",
+    "Move",
+    "NiwakiError",
+    "Pattern",
+    "Probe",
+    "RankError",
+    "Schedule",
+    "SignalError",
+    "Signals",
+    "Size",
+    "Slice",
+    "StoreError",
+    "TrainError",
+    "bare_model",
+    "check_groups",
+    "cut_of",
+    "dense_gates",
+    "gather",
+    "kept_gates",
+    "mark_cut",
+    "parameters_of",
+    "plain_name",
+    "spread",
+    "tensor_masks",
+    "top_of_each",
+]
