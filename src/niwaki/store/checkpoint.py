@@ -8,30 +8,29 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
 import re
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import safetensors.torch
-from safetensors import SafetensorError
-from torch import Tensor, nn
+from torch import nn
 
 from ..core.errors import StoreError
 from .encode import decode, encode
 from .files import write_file
 from .fingerprint import describe, digest_of
+from .signed import Format, read_signed, read_tensors, signed
 
 HEADER = "checkpoint.json"
-_FORMAT, _VERSION = "niwaki-checkpoint", 1
+_FORMAT = Format(
+    "niwaki-checkpoint",
+    1,
+    "checkpoint",
+    missing="check the folder, or start anew without resuming",
+    damaged="take another copy of it, or start the run anew",
+)
 _TENSOR_FILE = re.compile(r"tensors-[0-9a-f]{16}\.safetensors")
 _LEFTOVER = re.compile(r"\.(tensors-[0-9a-f]{16}\.safetensors|checkpoint\.json)\.\d+\.tmp")
-
-
-def _checksum(header: Mapping[str, Any]) -> str:
-    body = {key: value for key, value in header.items() if key != "checksum"}
-    return hashlib.sha256(json.dumps(body, allow_nan=False).encode()).hexdigest()
 
 
 def _delete_older(folder: Path, keep: str) -> None:
@@ -68,81 +67,15 @@ def save_checkpoint(folder: str | Path, state: object, *, kind: str = "state", m
     name = f"tensors-{digest[:16]}.safetensors"
     described = None if model is None else describe(model)
     header: dict[str, Any] = {
-        "format": _FORMAT,
-        "version": _VERSION,
         "kind": kind,
         "fingerprint": None if described is None else digest_of(described),
         "model": described,
         "tensors": {"file": name, "sha256": digest, "bytes": len(data)},
         "structure": structure,
     }
-    header["checksum"] = _checksum(header)
     write_file(folder / name, data)
-    write_file(folder / HEADER, json.dumps(header, allow_nan=False).encode())
+    write_file(folder / HEADER, signed(_FORMAT, header))
     _delete_older(folder, name)
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise StoreError(
-            f"no checkpoint in {path.parent}: {path.name} is missing; check the folder, or start anew without resuming"
-        ) from error
-    except OSError as error:
-        raise StoreError(f"cannot read {path}: {error.strerror or error}; check its permissions") from error
-
-
-def _damaged(path: Path, what: str) -> str:
-    return f"{path} is damaged or was edited: {what}; take another copy of it, or start the run anew"
-
-
-def read_header(folder: Path) -> dict[str, Any]:
-    """The checked contents of ``checkpoint.json``.
-
-    Args:
-        folder: the checkpoint's folder.
-
-    Returns:
-        The header; its tensor file is not looked at.
-
-    Raises:
-        StoreError: missing, damaged, edited, or of another format or version.
-    """
-    path = folder / HEADER
-    data = _read(path)
-    try:
-        header = json.loads(data)
-    except (ValueError, RecursionError) as error:
-        raise StoreError(_damaged(path, f"it is not JSON ({str(error)[:100]})")) from error
-    if not isinstance(header, dict) or header.get("format") != _FORMAT:
-        found = header.get("format") if isinstance(header, dict) else type(header).__name__
-        raise StoreError(f"{path} is no niwaki checkpoint (its format is {str(found)[:40]!r}); check the folder")
-    if header.get("version") != _VERSION:
-        raise StoreError(
-            f"{path} has format version {str(header.get('version'))[:40]}, this niwaki reads {_VERSION}; "
-            "load it with the niwaki that wrote it"
-        )
-    try:
-        matches = header.get("checksum") == _checksum(header)
-    except (ValueError, RecursionError) as error:
-        raise StoreError(_damaged(path, str(error)[:100])) from error
-    if not matches:
-        raise StoreError(_damaged(path, "its checksum does not match its contents"))
-    return header
-
-
-def _read_tensors(folder: Path, about: Mapping[str, Any]) -> dict[str, Tensor]:
-    path = folder / about["file"]
-    data = _read(path)
-    if len(data) != about["bytes"]:
-        raise StoreError(_damaged(path, f"it has {len(data):,} bytes, {about['bytes']:,} were written"))
-    if hashlib.sha256(data).hexdigest() != about["sha256"]:
-        raise StoreError(_damaged(path, f"its checksum does not match the one in {HEADER}"))
-    try:
-        return safetensors.torch.load(data)
-    except (SafetensorError, ValueError, KeyError) as error:
-        raise StoreError(_damaged(path, f"it is no safetensors file ({str(error)[:100]})")) from error
 
 
 def read_checkpoint(folder: Path, kind: str | None) -> tuple[dict[str, Any], Any]:
@@ -156,14 +89,15 @@ def read_checkpoint(folder: Path, kind: str | None) -> tuple[dict[str, Any], Any
         The header, and the nested data.
 
     Raises:
-        StoreError: missing, damaged, edited, foreign, or of another kind.
+        StoreError: missing, damaged, edited, foreign, of another format or version, or of another kind.
     """
-    header = read_header(folder)
+    header = read_signed(_FORMAT, folder / HEADER)
     if kind is not None and header["kind"] != kind:
         raise StoreError(
             f"{folder / HEADER} holds a checkpoint of kind {header['kind']!r}, not {kind!r}; check the folder"
         )
-    tensors = _read_tensors(folder, header["tensors"])
+    about = header["tensors"]
+    tensors = read_tensors(_FORMAT, folder / about["file"], about, HEADER)
     return header, decode(header["structure"], tensors)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+from collections.abc import Generator
 from pathlib import Path
 
 from ..core.errors import StoreError
@@ -21,10 +22,10 @@ def _sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def _why(path: Path, size: int, error: OSError) -> str:
+def _why(path: Path, folder: Path, size: int, error: OSError) -> str:
     free = "unknown"
     with contextlib.suppress(OSError):
-        free = f"{shutil.disk_usage(path.parent).free:,}"
+        free = f"{shutil.disk_usage(folder).free:,}"
     return (
         f"cannot write {path}: {error.strerror or error} ({size:,} bytes needed, {free} bytes free there); "
         "free some space or choose another folder. What was there before is untouched"
@@ -60,7 +61,54 @@ def write_file(path: Path, data: bytes) -> None:
         temporary.replace(path)
         _sync_folder(path.parent)
     except OSError as error:
-        raise StoreError(_why(path, len(data), error)) from error
+        raise StoreError(_why(path, path.parent, len(data), error)) from error
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def beside(folder: Path, size: int) -> Generator[Path]:
+    """A temporary folder inside another, for writers that want a path; it is gone afterwards with all that is in it.
+
+    What is finished moves out of it with `settle`. A kill leaves at most a folder ``.writing.PID.tmp`` behind.
+
+    Args:
+        folder: where the files shall lie in the end; made if it does not exist.
+        size: about how many bytes will be written.
+
+    Yields:
+        The temporary folder.
+
+    Raises:
+        StoreError: the folder cannot be written, or the disk is full.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as name:
+    ...     with beside(Path(name), size=4) as temporary:
+    ...         _ = (temporary / "note.txt").write_text("kept")
+    ...         settle(temporary / "note.txt", Path(name) / "note.txt")
+    ...     [(file.name, file.read_text()) for file in Path(name).iterdir()]
+    [('note.txt', 'kept')]
+    """
+    temporary = folder / f".writing.{os.getpid()}.tmp"
+    try:
+        temporary.mkdir(parents=True, exist_ok=True)
+        yield temporary
+    except OSError as error:
+        raise StoreError(_why(folder, folder, size, error)) from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def settle(temporary: Path, path: Path) -> None:
+    """Move a finished file to its place in one step, on the disk for good.
+
+    Args:
+        temporary: the file, on the same disk.
+        path: its place; what is there is replaced.
+    """
+    with temporary.open("rb+") as file:
+        os.fsync(file.fileno())
+    temporary.replace(path)
+    _sync_folder(path.parent)
