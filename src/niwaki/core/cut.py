@@ -19,10 +19,12 @@ class Cut:
 
     ``kept`` gives, per parameter or buffer and per axis that lost something, the positions of the dense tensor that
     stay, ascending (int64 ``[n]``, on the CPU). ``sizes`` gives the new values of attributes by ``module.attribute``.
+    ``shapes`` gives the dense shapes of the tensors in ``kept``, by which a file recognises the dense model.
     """
 
     kept: Mapping[str, Mapping[int, Tensor]] = field(default_factory=dict)
     sizes: Mapping[str, int | tuple[int, ...]] = field(default_factory=dict)
+    shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
     def then(self, later: Cut) -> Cut:
         """This cut and, of what it left, a later one; the result starts from the same dense model as this one."""
@@ -31,7 +33,7 @@ class Cut:
             mine = kept.setdefault(name, {})
             for axis, index in axes.items():
                 mine[axis] = mine[axis][index] if axis in mine else index
-        return Cut(kept, {**self.sizes, **later.sizes})
+        return Cut(kept, {**self.sizes, **later.sizes}, {**later.shapes, **self.shapes})
 
 
 def cut_of(model: nn.Module) -> Cut:
