@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .contracts import Allocator, Context, Criterion, Move, Probe, Schedule
 from .cut import Cut, cut_of, mark_cut
+from .dynamics import DiagonalSystem, Dynamics
 from .errors import (
     AddressError,
     BudgetError,
@@ -15,7 +16,7 @@ from .errors import (
     TrainError,
 )
 from .gates import GateMap, Gates, dense_gates, kept_gates, tensor_masks
-from .group import Group, Groups, Pattern, Size, Slice, check_groups, gather, spread
+from .group import Group, Groups, Pattern, Size, Slice, check_groups, gather, spread, tensors_of
 from .names import bare_model, parameters_of, plain_name
 from .signals import Signals
 from .top import top_of_each
@@ -27,6 +28,8 @@ __all__ = [
     "Context",
     "Criterion",
     "Cut",
+    "DiagonalSystem",
+    "Dynamics",
     "GateMap",
     "Gates",
     "Group",
@@ -55,5 +58,6 @@ __all__ = [
     "plain_name",
     "spread",
     "tensor_masks",
+    "tensors_of",
     "top_of_each",
 ]

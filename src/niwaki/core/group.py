@@ -10,6 +10,7 @@ from typing import overload
 import torch
 from torch import Tensor, nn
 
+from .dynamics import Dynamics
 from .errors import GroupError
 
 
@@ -59,9 +60,10 @@ class Group:
     ``size`` counts the units, ``multiple_of`` and ``min_keep`` bound how many may stay, ``exact`` says that masking and
     removing give the same function. ``pattern`` holds for N:M groups, whose density is fixed at ``n / m``.
 
-    ``slices`` lie in parameters: setting those of a unit to zero removes it from the function. ``buffers`` lie in the
-    model's buffers (running statistics, tables), which are cut along but never masked; ``sizes`` are the numbers in the
-    model's code that fall with the units.
+    ``slices`` lie in parameters: setting those of a unit to zero removes it from the function. ``buffers`` are cut
+    along but never masked: they lie in the model's buffers (running statistics, tables), or in parameters whose zero
+    would remove nothing (the pole and the step of a state). ``sizes`` are the numbers in the model's code that fall
+    with the units. ``dynamics`` says, for states, how their linear systems are read from the parameters.
     """
 
     name: str
@@ -74,6 +76,7 @@ class Group:
     pattern: Pattern | None = None
     buffers: tuple[Slice, ...] = ()
     sizes: tuple[Size, ...] = ()
+    dynamics: Dynamics | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -167,6 +170,12 @@ def spread(where: Slice, values: Tensor) -> Tensor:
         matrix = matrix.repeat_interleave(rows, 0).repeat_interleave(cols, 1)[:height, :width]
     laid = matrix.reshape(shape)
     return laid if where.axes is None else laid.permute([where.axes.index(i) for i in range(len(shape))])
+
+
+def tensors_of(groups: Sequence[Group]) -> list[str]:
+    """The tensors that criteria may read about groups: those of their slices and of their dynamics, each once."""
+    names = [[*(where.tensor for where in g.slices), *(g.dynamics.tensors if g.dynamics else ())] for g in groups]
+    return list(dict.fromkeys(name for group in names for name in group))
 
 
 def check_groups(groups: Sequence[Group], tensors: Mapping[str, Tensor]) -> None:

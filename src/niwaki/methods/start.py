@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from ..allocate import ErdosRenyiKernel, Patterned, check_density
 from ..core.contracts import Allocator, Criterion, Probe, Schedule
 from ..core.errors import TrainError
-from ..core.group import Group, check_groups
+from ..core.group import Group, check_groups, tensors_of
 from ..core.names import parameters_of
 from ..core.signals import Signals
 from ..criteria import Random
@@ -52,7 +52,7 @@ def first_keep(
     parameters = parameters_of(model)
     check_groups(groups, parameters)
     check_density(density)
-    tensors = {where.tensor: parameters[where.tensor].detach() for group in groups for where in group.slices}
+    tensors = {name: parameters[name].detach() for name in tensors_of(groups)}
     generator = torch.Generator().manual_seed(seed)
     noise = {name: torch.rand(t.shape, generator=generator).to(t.device) for name, t in tensors.items()}
     signals = Signals({"weight": tensors, "noise": noise})

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ..core.errors import SignalError
-from ..core.group import Group, check_groups
+from ..core.group import Group, check_groups, tensors_of
 from ..core.names import parameters_of
 from ..core.signals import Signals
 from .batches import Batch, readable_again
@@ -44,7 +44,7 @@ def chosen_tensors(model: nn.Module, tensors: Sequence[Group] | Collection[str] 
         groups = [entry for entry in tensors if isinstance(entry, Group)]
         if groups:
             check_groups(groups, parameters)
-        wanted = {where.tensor for group in groups for where in group.slices}
+        wanted = set(tensors_of(groups))
         wanted |= {entry for entry in tensors if isinstance(entry, str)}
     unknown = wanted - parameters.keys()
     if unknown or not wanted:
