@@ -1,0 +1,111 @@
+"""From scores and their surrogates to p values, for one pair and for many."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .embedding import Standardise
+from .errors import CausalityError
+from .frame import Floats, as_series
+from .index import Index
+from .scores import Surrogates, score_matrix
+
+
+def p_values(values: Floats, null: Floats) -> Floats:
+    """``(1 + #{surrogates >= score}) / (1 + surrogates)`` for each score.
+
+    Args:
+        values: scores ``[...]``; NaN gives NaN.
+        null: scores of the surrogates, ``[surrogates, ...]``.
+    """
+    p = (1 + (null >= values).sum(axis=0)) / (1 + len(null))
+    return np.where(np.isnan(values), np.nan, p)
+
+
+def benjamini_hochberg(p: Floats) -> Floats:
+    """Adjusted p values that bound the share of false edges among those taken; NaN stays NaN.
+
+    >>> benjamini_hochberg(np.array([0.01, 0.04, 0.03, np.nan])).tolist()
+    [0.03, 0.04, 0.04, nan]
+
+    Source: Benjamini and Hochberg 1995.
+    """
+    found = np.full(p.shape, np.nan)
+    there = ~np.isnan(p)
+    given = p[there]
+    order = np.argsort(-given, kind="stable")
+    ranks = np.arange(len(given), 0, -1)
+    adjusted = np.empty(len(given))
+    adjusted[order] = np.minimum.accumulate(np.minimum(given[order] * len(given) / ranks, 1.0))
+    found[there] = adjusted
+    return found
+
+
+def max_statistic(values: Floats, null: Floats) -> Floats:
+    """Values of p adjusted for the largest score of all pairs: they bound the chance of any false edge.
+
+    Pairs differ in the level and spread of their surrogates, so each is first shifted and scaled by the mean and
+    standard deviation over its surrogates and itself, which keeps the comparison exact where score and surrogates are
+    exchangeable.
+
+    Args:
+        values: scores ``[...]``; NaN is left out.
+        null: scores of the surrogates, ``[surrogates, ...]``.
+    """
+    there = ~np.isnan(values)
+    every = np.concatenate([values[None, there], null[:, there]])
+    spread = every.std(axis=0)
+    moves = every.max(axis=0) > every.min(axis=0)
+    # A constant's scores are all the same: at the bottom, so that they never decide which is the largest.
+    level = np.where(moves, (every - every.mean(axis=0)) / np.where(moves, spread, 1.0), -np.inf)
+    largest = level[1:].max(axis=1)
+    found = np.full(values.shape, np.nan)
+    found[there] = (1 + (largest[:, None] >= level[0]).sum(axis=0)) / (1 + len(null))
+    return found
+
+
+@dataclass(frozen=True)
+class Significance:
+    """One score and what surrogates of the cause score.
+
+    Args:
+        score: of the pair.
+        p: share of surrogates, the pair itself included, that score as high.
+        null: the surrogates' scores, ``[surrogates]``.
+    """
+
+    score: float
+    p: float
+    null: Floats
+
+
+def significance(
+    x: Any,
+    y: Any,
+    method: Index | None = None,
+    *,
+    standardise: Standardise = "zscore",
+    surrogates: Surrogates | int = 99,
+) -> Significance:
+    """Whether ``x`` acts on ``y`` more than copies of it do that cannot.
+
+    Args:
+        x: the cause, ``[T]`` or ``[T, d]``.
+        y: the effect, likewise.
+        method: the index; `InterventionalEntropy` by default.
+        standardise: how each component is rescaled first.
+        surrogates: how many, or how, surrogates of the cause are made.
+
+    Raises:
+        CausalityError: if no surrogates are asked.
+    """
+    how = Surrogates(surrogates) if isinstance(surrogates, int) else surrogates
+    if how.count < 1:
+        raise CausalityError(f"{how.count} surrogates give no p value; ask for 19 at least, better 99")
+    frame = {"x": as_series(x, "x"), "y": as_series(y, "y")}
+    scores = score_matrix(frame, method, standardise=standardise, surrogates=how)
+    p = p_values(scores.values, scores.null)
+    return Significance(float(scores.values[0, 1]), float(p[0, 1]), scores.null[:, 0, 1])
