@@ -4,6 +4,9 @@ from .cnn import CNN, cnn
 from .gru import CharGRU, char_gru
 from .mlp import MLP, lenet300, mlp
 from .resnet import ResNet, resnet20, resnet32, resnet44, resnet56
+from .s4d import S4DLayer, s4d
+from .s5 import S5Layer, s5
+from .sequence import SequenceNet
 from .wide_resnet import WideResNet, wide_resnet22_2
 
 __all__ = [
@@ -11,6 +14,9 @@ __all__ = [
     "MLP",
     "CharGRU",
     "ResNet",
+    "S4DLayer",
+    "S5Layer",
+    "SequenceNet",
     "WideResNet",
     "char_gru",
     "cnn",
@@ -20,5 +26,7 @@ __all__ = [
     "resnet32",
     "resnet44",
     "resnet56",
+    "s4d",
+    "s5",
     "wide_resnet22_2",
 ]
