@@ -54,7 +54,7 @@ from .moves import (
 from .report import comparison, write_report
 from .signals import collect, probe, score
 from .store import load_checkpoint, load_training, save_checkpoint, save_training
-from .structure import blocks, n_of_m, weights
+from .structure import blocks, n_of_m, shrink, weights
 from .train import Plan, Sparsifier, Values
 
 __all__ = [
@@ -122,6 +122,7 @@ __all__ = [
     "save_checkpoint",
     "save_training",
     "score",
+    "shrink",
     "sparse_evolution",
     "static",
     "tensor_masks",

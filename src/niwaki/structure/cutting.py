@@ -1,0 +1,192 @@
+"""Which units stay, as a cut: the kept positions of every tensor, the new numbers of every layer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..core.cut import Cut
+from ..core.errors import BudgetError, GroupError
+from ..core.group import Group, check_groups
+from ..core.names import bare_model, parameters_of, plain_name
+from .resize import Seen, Value, resized
+
+
+def tensors_of(model: nn.Module) -> dict[str, Tensor]:
+    """Parameters and buffers by qualified name, shared ones once, as the unwrapped model calls them."""
+    buffers = {plain_name(name): buffer for name, buffer in bare_model(model).named_buffers()}
+    return {**parameters_of(model), **buffers}
+
+
+def modules_of(model: nn.Module) -> dict[str, nn.Module]:
+    """The modules by qualified name, as the unwrapped model calls them."""
+    return {plain_name(name): module for name, module in bare_model(model).named_modules()}
+
+
+def check_keep(groups: Sequence[Group], keep: Mapping[str, Tensor]) -> None:
+    """Check that ``keep`` says which units stay, and that the groups allow it.
+
+    Args:
+        groups: the groups.
+        keep: ``[size]`` booleans per group name; groups without an entry stay whole.
+
+    Raises:
+        GroupError: an entry that belongs to no group, or is not one boolean per unit.
+        BudgetError: a count that its group does not allow.
+    """
+    known = {group.name: group for group in groups}
+    for name, row in keep.items():
+        if name not in known:
+            raise GroupError(f"keep names the group {name!r}, which is not there; groups: {', '.join(list(known)[:8])}")
+        group = known[name]
+        if not isinstance(row, Tensor) or row.dtype != torch.bool or tuple(row.shape) != (group.size,):
+            seen = f"{tuple(row.shape)} {row.dtype}" if isinstance(row, Tensor) else type(row).__name__
+            raise GroupError(f"keep[{name!r}] must be {group.size} booleans, one per unit, not {seen}")
+        count = int(row.sum())
+        if count == 0:
+            raise BudgetError(f"keep[{name!r}] removes all {group.size} units; something must stay")
+        if count < min(group.min_keep, group.size):
+            raise BudgetError(f"keep[{name!r}] keeps {count} units, but the group keeps at least {group.min_keep}")
+        if count % group.multiple_of and count != group.size:
+            raise BudgetError(
+                f"keep[{name!r}] keeps {count} of {group.size} units, but the group keeps a multiple of "
+                f"{group.multiple_of}, or all; nw.ranked rounds as it should"
+            )
+
+
+def _check_buffers(groups: Sequence[Group], tensors: Mapping[str, Tensor]) -> None:
+    for group in groups:
+        for where in group.buffers:
+            if where.tensor not in tensors or tuple(tensors[where.tensor].shape) != where.shape:
+                now = tuple(tensors[where.tensor].shape) if where.tensor in tensors else "gone"
+                raise GroupError(
+                    f"group {group.name!r}: the tensor {where.tensor!r} had shape {where.shape} when the group was "
+                    f"made and is {now} now; make the groups anew after changing the model"
+                )
+
+
+def _kept(groups: Sequence[Group], keep: Mapping[str, Tensor]) -> dict[str, dict[int, Tensor]]:
+    stays: dict[tuple[str, int], Tensor] = {}
+    for group in groups:
+        if group.name not in keep or bool(keep[group.name].all()):
+            continue
+        gone = ~keep[group.name].cpu()
+        for where in (*group.slices, *group.buffers):
+            if where.dim is None or where.index is None:
+                raise GroupError(
+                    f"the units of group {group.name!r} are {group.kind}s inside of {where.tensor!r}: they can be "
+                    "masked, not cut out; shrink takes groups of whole rows and columns, such as channels and heads"
+                )
+            axis = where.dim % len(where.shape)
+            row = stays.setdefault((where.tensor, axis), torch.ones(where.shape[axis], dtype=torch.bool))
+            row[where.index.cpu()[gone].reshape(-1)] = False
+    kept: dict[str, dict[int, Tensor]] = {}
+    for (name, axis), row in stays.items():
+        if not bool(row.any()):
+            raise GroupError(f"the groups together would remove all of axis {axis} of {name!r}; keep more of them")
+        kept.setdefault(name, {})[axis] = row.nonzero().squeeze(1)
+    return kept
+
+
+def _check_plain(name: str, tensor: Tensor, owner: nn.Module) -> None:
+    if ".parametrizations." in f".{name}":
+        raise GroupError(
+            f"{name!r} belongs to a parametrization, which is not cut; take it off first with "
+            "torch.nn.utils.parametrize.remove_parametrizations(module, name, leave_parametrized=True), and make the "
+            "groups anew"
+        )
+    plain = tensor.data if isinstance(tensor, nn.Parameter) else tensor
+    if tensor.layout != torch.strided or type(plain) is not Tensor:
+        raise GroupError(f"{name!r} is a {type(plain).__name__} of layout {tensor.layout}; only dense tensors are cut")
+    hooks = {type(hook).__name__: hook for hook in owner._forward_pre_hooks.values()}
+    for kind in ("WeightNorm", "SpectralNorm"):
+        if kind in hooks:
+            raise GroupError(
+                f"{name!r} is under {kind}, which would compute the weight anew from other tensors; take it off first "
+                f"with torch.nn.utils.remove_{'weight' if kind == 'WeightNorm' else 'spectral'}_norm(module)"
+            )
+
+
+def owner_of(model: nn.Module, path: str) -> Any:
+    """What a path names: a module, or an object that one holds, such as a configuration.
+
+    Args:
+        model: the model.
+        path: dotted, empty for the model itself.
+
+    Returns:
+        The module or object.
+
+    Raises:
+        GroupError: there is nothing of that name.
+    """
+    found: Any = bare_model(model)
+    for part in path.split(".") if path else ():
+        inner = getattr(found, part, None)
+        if inner is None:
+            raise GroupError(f"the model has no {path!r}, whose size is to change; make the groups anew")
+        found = bare_model(inner) if isinstance(inner, nn.Module) else inner
+    return found
+
+
+def key_of(module: str, attribute: str) -> str:
+    """How a `Cut` names an attribute."""
+    return f"{module}.{attribute}" if module else attribute
+
+
+def _less(old: Any, loss: int, key: str) -> Value:
+    whole = list(old) if isinstance(old, tuple | list) and old else [old]
+    if any(type(value) is not int for value in whole):
+        raise GroupError(f"{key!r} is {old!r}, not a whole number, and cannot fall with the units of a group")
+    # Of several numbers the last one is the width, as in normalized_shape.
+    whole[-1] -= loss
+    if whole[-1] < 1:
+        raise GroupError(f"{key!r} is {old!r} and would fall by {loss}; make the groups anew from this model")
+    return tuple(whole) if isinstance(old, tuple | list) else whole[0]
+
+
+def _declared(model: nn.Module, groups: Sequence[Group], keep: Mapping[str, Tensor]) -> dict[str, dict[str, Value]]:
+    """The numbers that the groups say fall with their units, by module and attribute."""
+    found: dict[str, dict[str, Value]] = {}
+    for group in groups:
+        lost = int((~keep[group.name]).sum()) if group.name in keep else 0
+        for size in group.sizes if lost else ():
+            values = found.setdefault(size.module, {})
+            old = values.get(size.attribute, getattr(owner_of(model, size.module), size.attribute, None))
+            values[size.attribute] = _less(old, lost * size.per_unit, key_of(size.module, size.attribute))
+    return found
+
+
+def cut_from(model: nn.Module, groups: Sequence[Group], keep: Mapping[str, Tensor]) -> Cut:
+    """What a model keeps when only some units of its groups stay. Nothing is changed.
+
+    Args:
+        model: the model.
+        groups: its groups. Several may cut one axis of one tensor; a position stays if none of them removes it.
+        keep: ``[size]`` booleans per group name, ``True`` = kept; groups without an entry stay whole.
+
+    Returns:
+        The cut: kept positions per tensor and axis, new values of the attributes that change. A `GroupError` or
+        `BudgetError` if groups, ``keep`` and model do not belong together, or layers would not fit afterwards.
+    """
+    tensors, modules = tensors_of(model), modules_of(model)
+    check_groups(groups, parameters_of(model))
+    _check_buffers(groups, tensors)
+    check_keep(groups, keep)
+    kept = _kept(groups, keep)
+    for name in kept:
+        _check_plain(name, tensors[name], modules[name.rpartition(".")[0]])
+    by_tensor = {id(tensors[name]): axes for name, axes in kept.items()}
+    declared = _declared(model, groups, keep)
+    sizes = {key_of(name, attribute): v for name, values in declared.items() for attribute, v in values.items()}
+    for name, module in modules.items():
+        own = [*module.parameters(recurse=False), *module.buffers(recurse=False)]
+        own += module.out_proj.parameters() if isinstance(module, nn.MultiheadAttention) else []
+        settled = declared.get(name, {})
+        if settled or any(id(tensor) in by_tensor for tensor in own):
+            found = resized(Seen(name, module, lambda tensor: by_tensor.get(id(tensor), {}), settled))
+            sizes |= {key_of(name, attribute): value for attribute, value in found.items()}
+    return Cut(kept, sizes, {name: tuple(tensors[name].shape) for name in kept})
