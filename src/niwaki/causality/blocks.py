@@ -26,17 +26,15 @@ def _apart(rows: slice, count: int, theiler: int) -> NDArray[np.bool_]:
     return np.abs(np.arange(rows.start, rows.stop)[:, None] - np.arange(count)) > theiler
 
 
-def nearest(points: Floats, wanted: Indices, count: int, theiler: int) -> Indices:
-    """The ``count`` rows nearest to each wanted row, Euclidean, ties to the lower index, none from the time window."""
-    found = np.empty((len(wanted), count), dtype=np.int64)
-    times = np.arange(len(points))
-    for rows in _blocks(len(wanted), len(points)):
-        centre = wanted[rows]
-        squares = np.zeros((len(centre), len(points)))
+def nearest(points: Floats, library: Indices, count: int, theiler: int) -> Indices:
+    """The ``count`` rows of the library nearest to each row, Euclidean, ties to the first, none in the window."""
+    found = np.empty((len(points), count), dtype=np.int64)
+    for rows in _blocks(len(points), len(library)):
+        squares = np.zeros((rows.stop - rows.start, len(library)))
         for column in points.T:
-            squares += (column[centre, None] - column) ** 2
-        squares[np.abs(centre[:, None] - times) <= theiler] = np.inf
-        found[rows] = np.argsort(squares, axis=1, kind="stable")[:, :count]
+            squares += (column[rows, None] - column[library]) ** 2
+        squares[np.abs(np.arange(rows.start, rows.stop)[:, None] - library) <= theiler] = np.inf
+        found[rows] = library[np.argsort(squares, axis=1, kind="stable")[:, :count]]
     return found
 
 
@@ -49,7 +47,7 @@ def _chebyshev(block: Floats) -> Floats:
     return distance
 
 
-def offsets(points: Floats, rows: slice, neighbours: Indices, scaled: bool) -> Floats:
+def _offsets(points: Floats, rows: slice, neighbours: Indices, scaled: bool) -> Floats:
     """Differences ``[rows, N, d]`` of the neighbours from the state they surround."""
     block = points[neighbours[rows]] - points[rows, None, :]
     if scaled:
@@ -65,11 +63,20 @@ def local_information(
     rows_all, size = neighbours.shape
     out = np.zeros((rows_all, len(starts) - 1))
     for rows in _blocks(rows_all, size * size * 4):
-        of_effect = _chebyshev(offsets(effect, rows, neighbours, scaled))
+        of_effect = _chebyshev(_offsets(effect, rows, neighbours, scaled))
         for cause, (start, stop) in enumerate(zip(starts[:-1], starts[1:], strict=True)):
-            of_cause = _chebyshev(offsets(causes[:, start:stop], rows, neighbours, scaled))
+            of_cause = _chebyshev(_offsets(causes[:, start:stop], rows, neighbours, scaled))
             out[rows, cause] = _within(of_cause, of_effect, k, psi)
     return out
+
+
+def neighbourhood_distances(
+    spaces: tuple[Floats, ...], neighbours: Indices, scaled: bool
+) -> Iterator[tuple[Floats, ...]]:
+    """Block by block, distances ``[rows, N, N]`` of each space's offsets within the neighbourhoods."""
+    rows_all, size = neighbours.shape
+    for rows in _blocks(rows_all, size * size * 4):
+        yield tuple(_chebyshev(_offsets(space, rows, neighbours, scaled)) for space in spaces)
 
 
 def _within(of_cause: Floats, of_effect: Floats, k: int, psi: Floats) -> Floats:

@@ -10,20 +10,19 @@ from .frame import Floats
 
 
 @njit(cache=True, nogil=True)
-def nearest(points: Floats, wanted: Indices, count: int, theiler: int) -> Indices:
-    """The ``count`` rows nearest to each wanted row, Euclidean, ties to the lower index, none from the time window."""
+def nearest(points: Floats, library: Indices, count: int, theiler: int) -> Indices:
+    """The ``count`` rows of the library nearest to each row, Euclidean, ties to the first, none in the window."""
     size, width = points.shape
-    found = np.empty((len(wanted), count), dtype=np.int64)
+    found = np.empty((size, count), dtype=np.int64)
     best = np.empty(count)
-    for row in range(len(wanted)):
-        centre = wanted[row]
+    for row in range(size):
         held = 0
-        for other in range(size):
-            if abs(other - centre) <= theiler:
+        for other in library:
+            if abs(other - row) <= theiler:
                 continue
             square = 0.0
             for column in range(width):
-                gap = points[centre, column] - points[other, column]
+                gap = points[row, column] - points[other, column]
                 square += gap * gap
             if held == count and square >= best[count - 1]:
                 continue
@@ -52,9 +51,10 @@ def _distances(block: Floats, size: int, width: int, out: Floats) -> None:
 
 
 @njit(cache=True, nogil=True)
-def _gather(points: Floats, start: int, stop: int, row: int, near: Indices, scaled: bool, out: Floats) -> None:
+def _gather(points: Floats, columns: tuple[int, int], row: int, near: Indices, scaled: bool, out: Floats) -> None:
     """Offsets of the neighbours from the state they surround."""
     size = len(near)
+    start, stop = columns
     for column in range(start, stop):
         mean = 0.0
         for u in range(size):
@@ -72,9 +72,8 @@ def _gather(points: Floats, start: int, stop: int, row: int, near: Indices, scal
 
 
 @njit(cache=True, nogil=True)
-def _within(
-    of_cause: Floats, of_effect: Floats, joint: Floats, valid: Indices, best: Floats, k: int, psi: Floats
-) -> float:
+def _within(of_cause: Floats, of_effect: Floats, scratch: tuple[Floats, Indices, Floats], k: int, psi: Floats) -> float:
+    joint, valid, best = scratch
     size = len(joint)
     left = 0
     for u in range(size):
@@ -112,24 +111,25 @@ def _within(
 
 @njit(cache=True, nogil=True)
 def _local_information(
-    causes: Floats, starts: Indices, effect: Floats, neighbours: Indices, k: int, psi: Floats, scaled: bool
+    causes: Floats, starts: Indices, effect: Floats, neighbours: Indices, rule: tuple[int, bool], psi: Floats
 ) -> Floats:
+    k, scaled = rule
     rows, size = neighbours.shape
     widest = effect.shape[1]
     for cause in range(len(starts) - 1):
         widest = max(widest, starts[cause + 1] - starts[cause])
     block = np.empty((size, widest))
-    of_effect, of_cause, joint = np.empty((size, size)), np.empty((size, size)), np.empty((size, size))
-    valid, best = np.empty(size, dtype=np.int64), np.empty(k)
+    of_effect, of_cause = np.empty((size, size)), np.empty((size, size))
+    scratch = np.empty((size, size)), np.empty(size, dtype=np.int64), np.empty(k)
     out = np.zeros((rows, len(starts) - 1))
     for row in range(rows):
-        _gather(effect, 0, effect.shape[1], row, neighbours[row], scaled, block)
+        _gather(effect, (0, effect.shape[1]), row, neighbours[row], scaled, block)
         _distances(block, size, effect.shape[1], of_effect)
         for cause in range(len(starts) - 1):
             start, stop = starts[cause], starts[cause + 1]
-            _gather(causes, start, stop, row, neighbours[row], scaled, block)
+            _gather(causes, (start, stop), row, neighbours[row], scaled, block)
             _distances(block, size, stop - start, of_cause)
-            out[row, cause] = _within(of_cause, of_effect, joint, valid, best, k, psi)
+            out[row, cause] = _within(of_cause, of_effect, scratch, k, psi)
     return out
 
 
@@ -137,7 +137,7 @@ def local_information(
     causes: Floats, starts: Indices, effect: Floats, neighbours: Indices, *, k: int, psi: Floats, scaled: bool
 ) -> Floats:
     """Information ``[rows, causes]`` between the offsets of each cause and of the effect in each neighbourhood."""
-    found: Floats = _local_information(causes, starts, effect, neighbours, k, psi, scaled)
+    found: Floats = _local_information(causes, starts, effect, neighbours, (k, scaled), psi)
     return found
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
-from .frame import Floats
+from .embedding import Standardise, check_counts, check_length, standardised, window
+from .errors import CausalityError
+from .frame import Floats, as_series, is_constant
 
 
 class Index(Protocol):
@@ -23,3 +25,29 @@ class Index(Protocol):
     def prepare(self, effect: Floats) -> Callable[[Sequence[Floats]], Floats]:
         """What gives the scores of any causes ``[T, d]`` against this effect ``[T, d]``, the shared work done once."""
         ...
+
+
+def score_pair(index: Index, x: Any, y: Any, standardise: Standardise) -> float:
+    """The score of one cause and one effect by any index.
+
+    Raises:
+        CausalityError: if the series differ in length.
+    """
+    cause, effect = as_series(x, "x"), as_series(y, "y")
+    if len(cause) != len(effect):
+        raise CausalityError(f"x has {len(cause)} time points, y has {len(effect)}; cut them to the same times")
+    index.check(len(effect))
+    cause, effect = standardised(cause, standardise), standardised(effect, standardise)
+    if is_constant(cause) or is_constant(effect):
+        return 0.0  # nothing acts, or nothing answers
+    return float(index.prepare(effect)([cause])[0])
+
+
+def check_delays(order: int, lag: int, theiler: int | None, length: int, least: int) -> None:
+    """Whether ``least`` neighbours are left to every state of a series outside its time window.
+
+    Raises an error of `embedding` where a setting will not do or the series is too short.
+    """
+    check_counts(order=(order, 1), lag=(lag, 1))
+    width = window(order, lag, theiler)
+    check_length(length, order * lag + 2 * width + 1 + least, f"{least} neighbours outside a window of {width}")

@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 
 from .digamma import digamma_table
-from .embedding import Standardise, check_counts, check_length, past, present, standardised, window
+from .embedding import Standardise, check_counts, check_length, past, present, window
 from .engine import engine, nearest
 from .errors import CausalityError
-from .frame import Floats, as_series
+from .frame import Floats
+from .index import score_pair
 
 
 @dataclass(frozen=True)
@@ -124,16 +125,3 @@ def interventional_embedding_entropy(
     """
     index = InterventionalEntropy(order, k, neighbours, theiler, lag, signed, local_scale)
     return score_pair(index, x, y, standardise)
-
-
-def score_pair(index: Any, x: Any, y: Any, standardise: Standardise) -> float:
-    """The score of one cause and one effect by any index.
-
-    Raises:
-        CausalityError: if the series differ in length.
-    """
-    cause, effect = as_series(x, "x"), as_series(y, "y")
-    if len(cause) != len(effect):
-        raise CausalityError(f"x has {len(cause)} time points, y has {len(effect)}; cut them to the same times")
-    index.check(len(effect))
-    return float(index.prepare(standardised(effect, standardise))([standardised(cause, standardise)])[0])

@@ -65,10 +65,15 @@ class Surrogates:
     min_shift: int | None = None
     seed: int = 0
 
-    def maker(self, length: int, window: int) -> Callable[[Floats, int], Floats]:
-        """A function of a series and a number: that surrogate of the series."""
+    def copies(self, table: Table, window: int) -> Callable[[int, int], Floats]:
+        """A function of a number and a variable: that surrogate of the variable."""
         least = 10 * window + 1 if self.min_shift is None else self.min_shift
-        return surrogate_maker(length, self.kind, self.count, least, self.seed)
+        made = surrogate_maker(table.length, self.kind, self.count, least, self.seed)
+        if self.kind == "shift":
+            return lambda number, variable: made(table.series[variable], number)
+        # Dear to make, so that every effect meets the same ones.
+        held = [[made(block, number) for block in table.series] for number in range(self.count)]
+        return lambda number, variable: held[number][variable]
 
 
 def score_matrix(
@@ -102,18 +107,19 @@ def score_matrix(
     how = Surrogates(surrogates) if isinstance(surrogates, int) else surrogates
     check_counts(surrogates=(how.count, 0))
     method.check(table.length)
-    if how.count:
-        how.maker(table.length, method.window)  # so that what is wrong is said before the work begins
     scaled = Table(table.names, tuple(standardised(block, standardise) for block in table.series))
-    size = len(table.names)
-    columns = spread(_column, [(scaled, method, how, effect) for effect in range(size)], n_jobs)
+    copies = how.copies(scaled, method.window) if how.count else None
+    tasks = [(scaled, method, effect, how.count, copies) for effect in range(len(table.names))]
+    columns = spread(_column, tasks, n_jobs)
     every = np.stack(columns, axis=2)
     return ScoreMatrix(table.names, every[0], method, standardise, every[1:], remarks(table))
 
 
-def _column(table: Table, method: Index, how: Surrogates, effect: int) -> Floats:
+def _column(
+    table: Table, method: Index, effect: int, surrogates: int, copies: Callable[[int, int], Floats] | None
+) -> Floats:
     """Scores ``[1 + surrogates, n]`` of all causes of one effect."""
-    found = np.zeros((1 + how.count, len(table.names)))
+    found = np.zeros((1 + surrogates, len(table.names)))
     found[:, effect] = np.nan
     if is_constant(table.series[effect]):
         return found
@@ -122,8 +128,7 @@ def _column(table: Table, method: Index, how: Surrogates, effect: int) -> Floats
         return found
     scores = method.prepare(table.series[effect])
     found[0, causes] = scores([table.series[i] for i in causes])
-    if how.count:
-        copy = how.maker(table.length, method.window)
-        for number in range(how.count):
-            found[1 + number, causes] = scores([copy(table.series[i], number) for i in causes])
+    if copies is not None:
+        for number in range(surrogates):
+            found[1 + number, causes] = scores([copies(number, i) for i in causes])
     return found
