@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from niwaki.core import SignalError
+from niwaki.core import Group, SignalError, Slice
 from niwaki.signals import KINDS, collect
 from niwaki.signals.processes import is_shared
 
@@ -30,6 +30,26 @@ class Everything(nn.Module):
         if self.fails:
             raise ZeroDivisionError("in the middle of it")
         return self.head(self.body(x).mean((2, 3)))
+
+
+CHANNELS = Group(
+    "channels", 4,
+    tuple(
+        Slice(name, shape, dim=dim, index=torch.arange(4).reshape(4, 1))
+        for name, shape, dim in [
+            ("body.0.weight", (4, 2, 3, 3), 0), ("body.0.bias", (4,), 0), ("body.1.weight", (4,), 0),
+            ("body.1.bias", (4,), 0), ("head.0.weight", (5, 4), 1),
+        ]
+    ),
+    kind="channel",
+)  # fmt: skip
+
+
+def _measured(model, kind):
+    if kind.startswith("gate_"):
+        return {"channels"}
+    every = {name for name, _ in model.named_parameters()}
+    return {"body.0.weight", "head.0.weight", "head.3.weight"} if kind == "input_norm" else every
 
 
 def _model():
@@ -68,6 +88,8 @@ def _unchanged(model):
 
 def _collect(model, batches, kind, **more):
     generator = torch.Generator().manual_seed(0)
+    if kind.startswith("gate_"):
+        more["tensors"] = [CHANNELS]
     return collect(model, batches, nn.functional.cross_entropy, needs={kind}, generator=generator, **more)
 
 
@@ -79,7 +101,7 @@ def test_nothing_changes(kind, training):
         model.eval()
     with _unchanged(model):
         signals = _collect(model, batches, kind)
-    assert set(signals.values[kind]) == {name for name, _ in model.named_parameters()}
+    assert set(signals.values[kind]) == _measured(model, kind)
 
 
 @pytest.mark.parametrize("kind", sorted(KINDS - {"weight", "noise"}))
@@ -94,10 +116,8 @@ def test_nothing_changes_when_the_model_fails(kind):
 def test_nothing_changes_when_a_number_is_not_finite(kind):
     model, batches = _model()
     batches[1][0][0] = torch.inf
-    with (
-        _unchanged(model),
-        pytest.raises(SignalError, match=f"the signal '{kind}' of tensor 'body.0.weight' is not fin"),
-    ):
+    what = "group 'channels'" if kind.startswith("gate_") else "tensor 'body.0.weight'"
+    with _unchanged(model), pytest.raises(SignalError, match=f"the signal '{kind}' of {what} is not fin"):
         _collect(model, batches, kind)
 
 
@@ -129,13 +149,25 @@ def test_eval_mode_draws_nothing_from_the_global_generator():
     assert torch.equal(torch.get_rng_state(), state)
 
 
-def test_batch_norm_uses_running_statistics_for_single_samples():
+@pytest.mark.parametrize(("kind", "name"), [("grad_sq", "body.0.weight"), ("gate_grad_sq", "channels")])
+def test_batch_norm_uses_running_statistics_for_single_samples(kind, name):
     model, batches = _model()
     model.body[3].p = 0.0
-    training = _collect(model, batches, "grad_sq")
+    training = _collect(model, batches, kind)
     model.eval()
-    evaluating = _collect(model, batches, "grad_sq")
-    torch.testing.assert_close(training.of("grad_sq", "body.0.weight"), evaluating.of("grad_sq", "body.0.weight"))
+    evaluating = _collect(model, batches, kind)
+    torch.testing.assert_close(training.of(kind, name), evaluating.of(kind, name))
+
+
+def test_input_norms_draw_nothing_and_see_the_network_as_it_is_used():
+    model, batches = _model()
+    state = torch.get_rng_state()
+    training = _collect(model, batches, "input_norm")
+    assert torch.equal(torch.get_rng_state(), state)
+    model.eval()
+    evaluating = _collect(model, batches, "input_norm")
+    for name, norms in training.values["input_norm"].items():
+        assert torch.equal(norms, evaluating.of("input_norm", name))
 
 
 def test_one_process_shares_with_nobody():

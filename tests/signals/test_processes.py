@@ -47,7 +47,7 @@ time.sleep(0.5)  # the last messages of the barrier are still on their way
 os._exit(0)
 """
 
-KINDS = {"grad", "grad_sq", "grad_batches_sq", "grad_batches_abs", "hessian_grad"}
+KINDS = {"grad", "grad_sq", "grad_batches_sq", "grad_batches_abs", "hessian_grad", "input_norm"}
 LOSS = torch.nn.functional.cross_entropy
 
 

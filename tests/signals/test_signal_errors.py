@@ -25,7 +25,7 @@ def _fails(match, *args, **kwargs):
         collect(_model(), *args, **kwargs)
 
 
-@pytest.mark.parametrize("kind", ["grad", "grad_sq", "grad_batches_sq", "hessian_grad", "flow"])
+@pytest.mark.parametrize("kind", ["grad", "grad_sq", "grad_batches_sq", "hessian_grad", "flow", "input_norm"])
 def test_no_batches_left(kind):
     exhausted = iter([_batch()])
     list(exhausted)
@@ -40,11 +40,21 @@ def test_what_is_missing():
     _fails("'flow' needs batches=", needs={"flow"})
     _fails(r"'noise' is random; pass generator=torch\.Generator\(\)\.manual_seed\(0\)", needs={"noise"})
     _fails("'hessian_diag' is random; pass generator=", [_batch()], LOSS, needs={"hessian_diag"})
+    _fails("'gate_hessian_diag' is random; pass generator=", [_batch()], LOSS, needs={"gate_hessian_diag"})
+    _fails("'input_norm' needs batches=", needs={"input_norm"})
     _fails("give loss=, .* or step=, .* but not both", [_batch()], LOSS, step=lambda m, b: b, needs={"grad"})
 
 
+def test_signals_of_units_want_the_units():
+    match = "the signal 'gate_grad_sq' is measured per unit and needs to know the units; pass tensors=groups"
+    _fails(match, [_batch()], LOSS, needs={"gate_grad_sq"})
+    _fails(match, [_batch()], LOSS, needs={"gate_grad_sq"}, tensors=["0.weight"])
+    with pytest.raises(SignalError, match="'gate_grad_sq' was not collected for group 'c' "):
+        collect(_model(), needs={"weight"}).of("gate_grad_sq", "c")
+
+
 def test_unknown_names():
-    _fails("nobody knows how to collect 'gard'; known signals: flow, grad, .*signals.merged", needs={"gard"})
+    _fails("nobody knows how to collect 'gard'; known signals: flow, .* grad, .*signals.merged", needs={"gard"})
     _fails("Sequential has no parameter '1.weight'; it has: 0.weight, 0.bias", needs={"weight"}, tensors=["1.weight"])
     _fails("Sequential has no parameters to measure", needs={"weight"}, tensors=[])
     with pytest.raises(SignalError, match="ReLU has no parameters to measure; it has: none"):

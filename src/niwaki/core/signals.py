@@ -16,8 +16,13 @@ class Signals:
 
     Kinds in use: ``weight``; ``grad`` (of the mean loss); ``grad_sq`` (mean over samples of squared per-sample
     gradients); ``grad_batches_sq``, ``grad_batches_abs`` (means over batches); ``hessian_grad`` (Hessian times mean
-    gradient); ``hessian_diag`` (an estimate of the Hessian's diagonal); ``flow`` (SynFlow's gradient); ``noise``
-    (uniform random numbers from the caller's generator).
+    gradient); ``hessian_diag`` (an estimate of the Hessian's diagonal); ``flow`` (SynFlow's gradient); ``input_norm``
+    (norm of the inputs that each element of a weight multiplies); ``noise`` (uniform random numbers from the caller's
+    generator).
+
+    Kinds that begin with ``gate_`` hold ``[size]`` by group name, one number per unit: derivatives with respect to a
+    gate that multiplies the unit wherever it lies. ``gate_grad_sq`` (mean over samples of squared gradients);
+    ``gate_hessian_diag`` (an estimate of the diagonal of the Hessian).
     """
 
     values: Mapping[str, Mapping[str, Tensor]] = field(default_factory=dict)
@@ -27,10 +32,10 @@ class Signals:
 
         Args:
             kind: the kind of signal.
-            tensor: the qualified name of the tensor.
+            tensor: the qualified name of the tensor; of the group, for kinds that begin with ``gate_``.
 
         Returns:
-            A tensor of the named tensor's shape.
+            A tensor of the named tensor's shape; ``[size]`` for a group.
 
         Raises:
             SignalError: nobody collected it.
@@ -38,8 +43,9 @@ class Signals:
         found = self.values.get(kind, {}).get(tensor)
         if found is None:
             have = ", ".join(sorted(self.values)) or "none"
+            what = "group" if kind.startswith("gate_") else "tensor"
             raise SignalError(
-                f"the signal {kind!r} was not collected for tensor {tensor!r} (collected: {have}); "
+                f"the signal {kind!r} was not collected for {what} {tensor!r} (collected: {have}); "
                 f'collect it with nw.collect(..., needs={{"{kind}"}}), or give the method probe=nw.probe(batches, loss)'
             )
         return found

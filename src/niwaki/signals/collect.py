@@ -11,17 +11,21 @@ from ..core.errors import SignalError
 from ..core.group import Group, check_groups, tensors_of
 from ..core.names import parameters_of
 from ..core.signals import Signals
+from .activations import input_norms
 from .batches import Batch, readable_again
 from .curvature import hessian_diagonal, hessian_times
 from .flow import synaptic_flow
+from .forward import forward_only
 from .gradients import PER_BATCH, batch_gradients
 from .noise import check_generator, uniform_noise
 from .per_sample import squared_gradients
 from .processes import is_shared
 from .pure import Loss, PureLoss, Step, measuring, pure_loss, step_from
+from .unit_gates import GATE_KINDS, check_whole_groups, gated_loss
 
-FROM_LOSS = frozenset({"grad", "grad_sq", "hessian_grad", "hessian_diag", *PER_BATCH})
-KINDS = FROM_LOSS | {"weight", "flow", "noise"}
+FROM_LOSS = frozenset({"grad", "grad_sq", "hessian_grad", "hessian_diag", *PER_BATCH, *GATE_KINDS})
+_FORWARD = frozenset({"flow", "input_norm"})
+KINDS = FROM_LOSS | _FORWARD | {"weight", "noise"}
 """Every kind of signal that can be collected."""
 
 
@@ -69,9 +73,9 @@ def _check_needs(
             f"the signal {min(from_loss)!r} is a derivative of the loss; pass loss=, "
             "such as torch.nn.functional.cross_entropy"
         )
-    if (from_loss or "flow" in needs) and batches is None:
-        raise SignalError(f"the signal {min(from_loss or {'flow'})!r} needs batches=, pairs of (inputs, target)")
-    if drawn := needs & {"noise", "hessian_diag"}:
+    if (measured := from_loss or needs & _FORWARD) and batches is None:
+        raise SignalError(f"the signal {min(measured)!r} needs batches=, pairs of (inputs, target)")
+    if drawn := needs & {"noise", "hessian_diag", "gate_hessian_diag"}:
         check_generator(generator, min(drawn))
 
 
@@ -79,6 +83,7 @@ def _from_loss(
     pure: PureLoss,
     batches: Iterable[Batch],
     needs: frozenset[str],
+    groups: Sequence[Group],
     *,
     generator: torch.Generator | None,
     draws: int,
@@ -98,6 +103,11 @@ def _from_loss(
     if "hessian_diag" in needs:
         signs = check_generator(generator, "hessian_diag")
         found["hessian_diag"] = hessian_diagonal(pure, batches, signs, draws=draws, shared=shared)
+    if "gate_grad_sq" in needs:
+        found["gate_grad_sq"] = squared_gradients(gated_loss(pure, groups), batches, shared=shared)
+    if "gate_hessian_diag" in needs:
+        gates, signs = gated_loss(pure, groups), check_generator(generator, "gate_hessian_diag")
+        found["gate_hessian_diag"] = hessian_diagonal(gates, batches, signs, draws=draws, shared=shared)
     return found
 
 
@@ -105,10 +115,10 @@ def check_finite(values: Mapping[str, Mapping[str, Tensor]]) -> None:
     """Check that measurements are numbers.
 
     Args:
-        values: by kind and tensor name.
+        values: by kind and name.
 
     Raises:
-        SignalError: a NaN or an infinity; names kind and tensor.
+        SignalError: a NaN or an infinity; names kind and tensor or group.
     """
     for kind, tensors in values.items():
         for name, value in tensors.items():
@@ -117,7 +127,8 @@ def check_finite(values: Mapping[str, Mapping[str, Tensor]]) -> None:
                 remedy = "look for NaN or infinity in weights and data, measure in float32, or scale the loss down"
                 if kind == "weight":
                     remedy = "the model has diverged; go back to an earlier checkpoint"
-                where = f"the signal {kind!r} of tensor {name!r} is not finite in {bad} of {value.numel()} elements"
+                what = "group" if kind in GATE_KINDS else "tensor"
+                where = f"the signal {kind!r} of {what} {name!r} is not finite in {bad} of {value.numel()} elements"
                 raise SignalError(f"{where}: {remedy}")
 
 
@@ -135,25 +146,30 @@ def collect(
 ) -> Signals:
     """Measure a model on batches, without changing anything about it.
 
-    ================  ====================================================================================
-    kind              per tensor, in float32 at least
-    ================  ====================================================================================
-    weight            a copy of the weights, in their own dtype
-    grad              gradient of the mean loss over all samples
-    grad_sq           mean over samples of the squared gradient of each sample's loss (Fisher diagonal)
-    grad_batches_sq   mean over batches of the squared gradient of the batch's mean loss
-    grad_batches_abs  mean over batches of its absolute value
-    hessian_grad      Hessian of the mean loss times its gradient, exact, both over all parameters that learn
-    hessian_diag      diagonal of that Hessian, an unbiased random estimate from ``draws`` sign vectors a batch
-    flow              SynFlow's gradient with respect to the absolute weights, float64; no data, no loss
-    noise             uniform in [0, 1)
-    ================  ====================================================================================
+    =================  ===================================================================================
+    kind               per tensor, in float32 at least
+    =================  ===================================================================================
+    weight             a copy of the weights, in their own dtype
+    grad               gradient of the mean loss over all samples
+    grad_sq            mean over samples of the squared gradient of each sample's loss (Fisher diagonal)
+    grad_batches_sq    mean over batches of the squared gradient of the batch's mean loss
+    grad_batches_abs   mean over batches of its absolute value
+    hessian_grad       Hessian of the mean loss times its gradient, exact, both over all parameters that learn
+    hessian_diag       diagonal of that Hessian, an unbiased random estimate from ``draws`` sign vectors a batch
+    flow               SynFlow's gradient with respect to the absolute weights, float64; no data, no loss
+    input_norm         norm over samples and positions of the input each element multiplies; no loss, and absent
+                       for tensors that multiply nothing
+    noise              uniform in [0, 1)
+    gate_grad_sq       per group and unit: as ``grad_sq``, with respect to a gate that multiplies the unit in all
+                       its tensors, ``mean over n of (sum of g_nk * theta_k)^2``
+    gate_hessian_diag  per group and unit: as ``hessian_diag``, with respect to that gate, ``theta_u^T H theta_u``
+    =================  ===================================================================================
 
     The model is measured in the mode it is in, `train` or `eval` (but batch norms use their running statistics for
-    ``grad_sq``, and ``flow`` is taken in `eval` mode). Parameters, their ``.grad`` and ``requires_grad``, buffers with
-    their running statistics, and training flags are afterwards what they were, also after an exception. Dropout in
-    training mode draws from torch's global generator, as in any forward pass. Batches are brought to the device of the
-    model, and weighted by their number of samples.
+    ``grad_sq`` and ``gate_grad_sq``; ``flow`` and ``input_norm`` are taken in `eval` mode). Parameters, their ``.grad``
+    and ``requires_grad``, buffers with their running statistics, and training flags are afterwards what they were, also
+    after an exception. Dropout in training mode draws from torch's global generator, as in any forward pass. Batches
+    are brought to the device of the model, and weighted by their number of samples.
 
     With several processes every one must call this, with the same needs; sums go over all of them before anything is
     squared or made absolute.
@@ -166,10 +182,10 @@ def collect(
             and held in memory.
         loss: ``loss(output, target)``, the mean over the samples of a batch.
         needs: kinds of signal.
-        tensors: groups or tensor names to measure; without them, every parameter.
+        tensors: groups or tensor names to measure; without them, every parameter. The ``gate_`` kinds want groups.
         step: ``step(model, batch)``, the mean loss of a batch; in place of ``loss``.
-        generator: for ``noise`` and ``hessian_diag``, on the CPU.
-        draws: how many sign vectors ``hessian_diag`` takes for each batch.
+        generator: for ``noise`` and the ``hessian_diag`` kinds, on the CPU.
+        draws: how many sign vectors they take for each batch.
         reduce: whether to average over the processes of a distributed run.
 
     Returns:
@@ -183,6 +199,7 @@ def collect(
     """
     wanted = frozenset(needs)
     _check_needs(wanted, batches, loss, step, generator)
+    groups = check_whole_groups(tensors, wanted)
     parameters = chosen_tensors(model, tensors)
     values: dict[str, Mapping[str, Tensor]] = {}
     if "weight" in wanted:
@@ -190,14 +207,17 @@ def collect(
     if "noise" in wanted:
         values["noise"] = uniform_noise(parameters, check_generator(generator, "noise"))
     run = step if loss is None else step_from(loss)
-    if batches is not None and wanted & (FROM_LOSS | {"flow"}):
+    if batches is not None and wanted & (FROM_LOSS | _FORWARD):
         again = readable_again(batches)
         with measuring(model):
             if run is not None and wanted & FROM_LOSS:
                 pure, more = pure_loss(model, run, parameters), wanted & FROM_LOSS
                 shared = is_shared(reduce)
-                values |= _from_loss(pure, again, more, generator=generator, draws=draws, shared=shared)
+                values |= _from_loss(pure, again, more, groups, generator=generator, draws=draws, shared=shared)
             if "flow" in wanted:
                 values["flow"] = synaptic_flow(model, again, parameters)
+            if "input_norm" in wanted:
+                forward = forward_only if step is None else step
+                values["input_norm"] = input_norms(model, forward, again, parameters, shared=is_shared(reduce))
     check_finite(values)
     return Signals(values)

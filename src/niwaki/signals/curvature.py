@@ -13,7 +13,7 @@ from ..core.errors import SignalError
 from .batches import Batch, samples_in
 from .gradients import check_count
 from .processes import summed
-from .pure import PureLoss, empty_sums, gradients_of, wide
+from .pure import LossOf, PureLoss, empty_sums, gradients_of, wide
 
 
 @contextmanager
@@ -71,7 +71,7 @@ def _signs(leaves: Mapping[str, Tensor], generator: torch.Generator) -> dict[str
 
 
 def hessian_diagonal(
-    pure: PureLoss, batches: Iterable[Batch], generator: torch.Generator, *, draws: int, shared: bool
+    pure: LossOf, batches: Iterable[Batch], generator: torch.Generator, *, draws: int, shared: bool
 ) -> dict[str, Tensor]:
     """An unbiased estimate of the diagonal of the Hessian: the mean of ``z * (H z)`` over vectors of random signs.
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Generator, Iterable, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import torch
@@ -16,6 +15,7 @@ from torch.overrides import TorchFunctionMode
 from ..core.errors import SignalError
 from ..core.names import bare_model
 from .batches import Batch, map_tensors, on_device, take, tensors_in
+from .forward import evaluating
 from .gradients import check_count
 from .pure import arguments, gradients_of, pair
 
@@ -47,18 +47,6 @@ class _LinearNorms(TorchFunctionMode):
             given = inspect.signature(func).bind(*args, **(kwargs or {})).arguments
             return _linear_norm(func in _PER_CHANNEL, given)
         return func(*args, **(kwargs or {}))
-
-
-@contextmanager
-def _evaluating(model: nn.Module) -> Generator[None, None, None]:
-    training = [module for module in model.modules() if module.training]
-    for module in training:
-        module.training = False
-    try:
-        yield
-    finally:
-        for module in training:
-            module.training = True
 
 
 def _ones(batches: Iterable[Batch], device: torch.device) -> Any:
@@ -120,7 +108,7 @@ def synaptic_flow(model: nn.Module, batches: Iterable[Batch], tensors: Mapping[s
     }
     device = next(iter(leaves.values())).device
     args, kwargs = arguments(_ones(batches, device))
-    with _evaluating(inner), torch.autocast(device.type, enabled=False), _LinearNorms():
+    with evaluating(inner), torch.autocast(device.type, enabled=False), _LinearNorms():
         output = functional_call(inner, state, args, kwargs)
     sums = [value.sum() for value in tensors_in(output) if value.is_floating_point()]
     return gradients_of(torch.stack(sums).sum(), leaves)

@@ -14,7 +14,7 @@ from ..core.errors import SignalError
 from .batches import Batch, has_samples, map_tensors, on_device, samples_in, take, tensors_in
 from .gradients import check_count
 from .processes import summed
-from .pure import PureLoss, check_depends, empty_sums, gradients_of, wide
+from .pure import LossOf, check_depends, empty_sums, gradients_of, wide
 
 _ELEMENTS_AT_ONCE = 2**26
 """So many gradient elements are held at a time (256 MiB in float32): the rest of a batch waits."""
@@ -49,7 +49,7 @@ def _running_statistics(model: nn.Module) -> Generator[None, None, None]:
             norm.training = True
 
 
-def _together(pure: PureLoss, leaves: Mapping[str, Tensor], batch: Batch) -> dict[str, Tensor]:
+def _together(pure: LossOf, leaves: Mapping[str, Tensor], batch: Batch) -> dict[str, Tensor]:
     """The sum of squares of the samples' gradients, as many samples at once as memory allows."""
     count = samples_in(batch)
     along = [tensor for tensor in tensors_in(batch) if has_samples(tensor, count)]
@@ -60,7 +60,7 @@ def _together(pure: PureLoss, leaves: Mapping[str, Tensor], batch: Batch) -> dic
         return pure(values, alone)
 
     plain = {name: leaf.detach() for name, leaf in leaves.items()}
-    at_once = max(1, _ELEMENTS_AT_ONCE // sum(leaf.numel() for leaf in plain.values()))
+    at_once = max(1, _ELEMENTS_AT_ONCE // pure.elements)
     each: Any = torch.func.vmap(torch.func.grad(loss), in_dims=(None, *[0] * len(along)), randomness="different")
     sums = empty_sums(leaves)
     with warnings.catch_warnings():
@@ -73,7 +73,7 @@ def _together(pure: PureLoss, leaves: Mapping[str, Tensor], batch: Batch) -> dic
     return sums
 
 
-def _one_by_one(pure: PureLoss, leaves: Mapping[str, Tensor], batch: Batch) -> dict[str, Tensor]:
+def _one_by_one(pure: LossOf, leaves: Mapping[str, Tensor], batch: Batch) -> dict[str, Tensor]:
     """The same, sample by sample, for models that cannot be vectorised."""
     sums = empty_sums(leaves)
     for sample in range(samples_in(batch)):
@@ -83,7 +83,7 @@ def _one_by_one(pure: PureLoss, leaves: Mapping[str, Tensor], batch: Batch) -> d
     return sums
 
 
-def squared_gradients(pure: PureLoss, batches: Iterable[Batch], *, shared: bool) -> dict[str, Tensor]:
+def squared_gradients(pure: LossOf, batches: Iterable[Batch], *, shared: bool) -> dict[str, Tensor]:
     """The mean over samples of squared per-sample gradients, ``mean over n of g_n^2``.
 
     This is not the square of the mean gradient, which can be zero where this is large. Samples are vectorised with

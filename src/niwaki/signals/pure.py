@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -60,14 +60,50 @@ def step_from(loss: Loss) -> Step:
     return step
 
 
-class _Stepper(nn.Module):
-    def __init__(self, model: nn.Module, step: Step) -> None:
+class Stepper(nn.Module):
+    """A step as a module over the model it is called with."""
+
+    def __init__(self, model: nn.Module, step: Callable[[nn.Module, Batch], Any]) -> None:
         super().__init__()
         self.model = model
         self.step = step
 
-    def forward(self, batch: Batch) -> Tensor:
+    def forward(self, batch: Batch) -> Any:
+        """What the step gives."""
         return self.step(self.model, batch)
+
+
+def detached_state(stepper: nn.Module) -> dict[str, Tensor]:
+    """Parameters that draw no graph, over the same memory, and copies of the buffers."""
+    state = {name: buffer.clone() for name, buffer in stepper.named_buffers()}
+    return state | {name: parameter.detach() for name, parameter in stepper.named_parameters()}
+
+
+class LossOf(Protocol):
+    """A loss as a function of named leaves and a batch, whatever the leaves are."""
+
+    @property
+    def stepper(self) -> nn.Module:
+        """The module that is run."""
+        ...
+
+    @property
+    def device(self) -> torch.device:
+        """Where batches are brought."""
+        ...
+
+    @property
+    def elements(self) -> int:
+        """How many numbers a sample's gradient holds on its way to the leaves."""
+        ...
+
+    def leaves(self) -> dict[str, Tensor]:
+        """What is differentiated."""
+        ...
+
+    def __call__(self, leaves: Mapping[str, Tensor], batch: Batch) -> Tensor:
+        """The mean loss of a batch."""
+        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,6 +120,11 @@ class PureLoss:
     def leaves(self) -> dict[str, Tensor]:
         """The parameters to measure, by plain name: the same memory, but tensors of their own."""
         return {plain: self.stepper.get_parameter(raw).detach().requires_grad_() for plain, raw in self.names.items()}
+
+    @property
+    def elements(self) -> int:
+        """Of all measured parameters together."""
+        return sum(self.stepper.get_parameter(raw).numel() for raw in self.names.values())
 
     def of_everything(self) -> PureLoss:
         """The same loss as a function of every parameter that learns, besides those measured."""
@@ -109,10 +150,8 @@ class PureLoss:
         Raises:
             SignalError: the loss gave no tensor, or more than one number.
         """
-        state = {name: buffer.clone() for name, buffer in self.stepper.named_buffers()}
         # Parameters that are not measured must not draw a graph behind the gradients of those that are.
-        state |= {name: parameter.detach() for name, parameter in self.stepper.named_parameters()}
-        state |= {self.names[plain]: value for plain, value in leaves.items()}
+        state = detached_state(self.stepper) | {self.names[plain]: value for plain, value in leaves.items()}
         value = functional_call(self.stepper, state, (on_device(batch, self.device),))
         if not isinstance(value, Tensor) or value.dim():
             seen = f"shape {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
@@ -134,7 +173,7 @@ def pure_loss(model: nn.Module, step: Step, tensors: Iterable[str]) -> PureLoss:
     inner = bare_model(model)
     raw = {parameter: f"model.{name}" for name, parameter in inner.named_parameters()}
     parameters = parameters_of(model)
-    return PureLoss(_Stepper(inner, step), {name: raw[parameters[name]] for name in tensors})
+    return PureLoss(Stepper(inner, step), {name: raw[parameters[name]] for name in tensors})
 
 
 @contextmanager
