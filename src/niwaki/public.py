@@ -20,20 +20,23 @@ from .core import (
     tensor_masks,
 )
 from .criteria import (
+    H2,
     BrainDamage,
     Fisher,
     Gradient,
     Grasp,
+    HInfinity,
     Lamp,
     Magnitude,
     Movement,
     Random,
     Snip,
     SynFlow,
+    TailShare,
     Taylor,
 )
 from .measure import Ledger, count_flops
-from .methods import acdc, dense, gmp, iee, rigl, sparse_evolution, static
+from .methods import acdc, dense, gmp, iee, last, rigl, sparse_evolution, static
 from .moves import (
     Drop,
     Event,
@@ -53,8 +56,8 @@ from .moves import (
 )
 from .report import comparison, write_report
 from .signals import collect, probe, score
-from .store import load_checkpoint, load_training, save_checkpoint, save_training
-from .structure import blocks, n_of_m, shrink, weights
+from .store import load, load_checkpoint, load_training, save, save_checkpoint, save_training
+from .structure import align_states, blocks, n_of_m, shrink, states, weights
 from .train import Plan, Sparsifier, Values
 
 __all__ = [
@@ -75,6 +78,8 @@ __all__ = [
     "GroupError",
     "Groups",
     "Grow",
+    "H2",
+    "HInfinity",
     "Lamp",
     "Ledger",
     "Magnitude",
@@ -93,12 +98,14 @@ __all__ = [
     "Sparsifier",
     "StoreError",
     "SynFlow",
+    "TailShare",
     "Taylor",
     "Timeline",
     "TrainError",
     "Uniform",
     "Values",
     "acdc",
+    "align_states",
     "blocks",
     "collect",
     "comparison",
@@ -111,7 +118,9 @@ __all__ = [
     "geometric",
     "gmp",
     "iee",
+    "last",
     "linear",
+    "load",
     "load_checkpoint",
     "load_training",
     "n_of_m",
@@ -119,11 +128,13 @@ __all__ = [
     "probe",
     "rigl",
     "rigl_cosine",
+    "save",
     "save_checkpoint",
     "save_training",
     "score",
     "shrink",
     "sparse_evolution",
+    "states",
     "static",
     "tensor_masks",
     "weights",
