@@ -2,7 +2,8 @@
 
 from .gradual import acdc, gmp
 from .iee import iee
+from .last import last
 from .rigl import rigl, sparse_evolution
 from .static import dense, static
 
-__all__ = ["acdc", "dense", "gmp", "iee", "rigl", "sparse_evolution", "static"]
+__all__ = ["acdc", "dense", "gmp", "iee", "last", "rigl", "sparse_evolution", "static"]

@@ -1,0 +1,94 @@
+"""The discrete modes of a group of states, and the gains that scores are made of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ..core.dynamics import DiagonalSystem
+from ..core.errors import SignalError
+from ..core.group import Group
+from ..core.signals import Signals
+
+_EDGE = 1e-6
+
+
+@dataclass(frozen=True, eq=False)
+class Gains:
+    """Of every mode, in float64: how far it is from resounding for ever, and how strongly it is driven and read.
+
+    ``distance`` is ``1 - |pole|`` of the discrete pole, or ``-Re`` of the continuous one, ``[size, modes]``; ``inputs``
+    the norm of its row of B, ``[size, modes]``; ``outputs`` that of its column of C, ``[directions, size, modes]``.
+    """
+
+    distance: Tensor
+    inputs: Tensor
+    outputs: Tensor
+
+
+def _system(group: Group, signals: Signals) -> DiagonalSystem:
+    if group.dynamics is None:
+        what = f"group {group.name!r} of {group.kind}s"
+        why = (
+            "has no fixed poles: its layer is selective, their values change with every token. "
+            "nw.states(model, calibration=batches) takes those of some tokens, which is a heuristic; or use "
+            "nw.Magnitude() or nw.Taylor()"
+            if group.kind == "state"
+            else "has no linear systems; scores from poles and gains are for the groups of nw.states(model)"
+        )
+        raise SignalError(f"{what} {why}")
+
+    def double(name: str) -> Tensor:
+        value = signals.of("weight", name)
+        return value.to(torch.complex128 if value.is_complex() else torch.float64)
+
+    return group.dynamics.read(double)
+
+
+def _discrete(system: DiagonalSystem) -> tuple[Tensor, Tensor]:
+    # 1 - |pole| and the factor of B. Both forms of the distance keep their digits for slow modes, with |pole| near 1.
+    if system.scheme == "discrete":
+        return 1 - system.pole.abs(), torch.ones_like(system.step)
+    turn = system.pole * system.step
+    if system.scheme == "bilinear":
+        below = (1 - turn / 2).abs()
+        square = -2 * turn.real / below.square()  # 1 - |pole|^2
+        return square / (1 + ((1 + turn / 2).abs() / below)), system.step / below
+    small = turn.abs() < 1e-6
+    safe = torch.where(small, torch.ones_like(turn), turn)
+    held = torch.where(small, 1 + turn / 2, torch.expm1(safe) / safe)
+    return -torch.expm1(turn.real), system.step * held.abs()
+
+
+def gains_of(group: Group, signals: Signals, *, continuous: bool = False) -> Gains:
+    """The gains of a group's modes.
+
+    Args:
+        group: a group of states.
+        signals: the weights.
+        continuous: those of the system before it is made discrete.
+
+    Returns:
+        The gains.
+
+    Raises:
+        SignalError: a group of another kind, a mode that is not stable, or one that is not there in continuous time.
+    """
+    system = _system(group, signals)
+    distance, factor = _discrete(system)
+    # |pole| of 1 or more has no finite gain, and the formula would give one that means nothing.
+    unstable = ~(distance > _EDGE)
+    if bool(unstable.any()):
+        raise SignalError(
+            f"{int(unstable.sum())} of {unstable.numel()} modes of group {group.name!r} are unstable or nearly so (the "
+            f"largest discrete pole has modulus {float(1 - distance.min()):.9g}, at most {1 - _EDGE} can be scored): "
+            "their gain is not finite. Clip the real parts of the poles, or leave this group out"
+        )
+    if continuous:
+        if system.scheme == "discrete":
+            raise SignalError(f"group {group.name!r} is discrete by nature; score it with continuous=False")
+        distance, factor = -system.pole.real, torch.ones_like(factor)
+    inputs = torch.linalg.vector_norm(system.inputs, dim=-1) * factor
+    return Gains(distance, inputs, torch.linalg.vector_norm(system.outputs, dim=-1))
