@@ -15,7 +15,7 @@ def cut_at(model, tensor, dim, index):
 
 
 def group(model, name, size, places, *, buffers=(), sizes=(), **more):
-    """A group of ``size`` units; places are ``(tensor, dim)``, or ``(tensor, dim, index)`` where unit u is not row u."""
+    """A group of ``size`` units; places are ``(tensor, dim)``, or ``(tensor, dim, index)`` if unit u is not row u."""
 
     def slices(them):
         return tuple(cut_at(model, t, d, *(index or [torch.arange(size)])) for t, d, *index in them)

@@ -59,7 +59,7 @@ class Seen:
         kept = None if whole is None else self.cuts(whole).get(axis)
         if whole is None or kept is None:
             return parts
-        rows = whole.shape[axis] if rows is None else rows
+        rows = rows or whole.shape[axis]
         counts = (kept[kept < rows] // (rows // parts)).bincount(minlength=parts).tolist()
         if len({count for count in counts if count}) != 1:
             raise GroupError(
@@ -107,11 +107,10 @@ def _rnn(s: Seen) -> dict[str, Value]:
 
 
 def _attention(s: Seen) -> dict[str, Value]:
-    packed = s.tensor("in_proj_weight") is not None
+    packed, old = s.tensor("in_proj_weight") is not None, s.module.num_heads * s.module.head_dim
     first = "in_proj_weight" if packed else "q_proj_weight"
-    rows, width = s.shape(first)
-    inner = rows // 3 if packed else rows
-    heads = s.parts_left("num_heads", first, 0, rows=s.module.num_heads * s.module.head_dim)
+    width, inner = s.shape(first)[1], s.shape("out_proj.weight")[1]
+    heads = s.parts_left("num_heads", first, 0, rows=old)
     keys, values = (width, width) if packed else (s.shape("k_proj_weight")[1], s.shape("v_proj_weight")[1])
     return {"embed_dim": width, "kdim": keys, "vdim": values, "num_heads": heads, "head_dim": inner // heads}
 
@@ -142,7 +141,7 @@ def _attention_shapes(s: Seen) -> dict[str, Shape]:
     shapes: dict[str, Shape] = {"in_proj_weight": (3 * inner, width), "in_proj_bias": (3 * inner,)}
     shapes |= {"q_proj_weight": (inner, width), "k_proj_weight": (inner, s.value("kdim"))}
     shapes |= {"v_proj_weight": (inner, s.value("vdim")), "bias_k": (1, 1, inner), "bias_v": (1, 1, inner)}
-    return shapes | {"out_proj.weight": (width, inner), "out_proj.bias": (width,)}
+    return shapes | {"out_proj.weight": (s.shape("out_proj.weight")[0], inner)}  # what comes out may have another width
 
 
 def _per_channel(attribute: str) -> Callable[[Seen], dict[str, Shape]]:

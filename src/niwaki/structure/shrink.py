@@ -13,6 +13,7 @@ from ..core.cut import Cut, cut_of, mark_cut
 from ..core.errors import GroupError
 from ..core.group import Group
 from ..core.names import bare_model, parameters_of
+from .attention import even_out, is_uneven
 from .cutting import cut_from, owner_of, tensors_of
 from .surgery import Cuts, ready_optimizer, sliced
 
@@ -42,13 +43,21 @@ def _fresh(model: nn.Module, cut: Cut, *, gradients: bool) -> dict[int, Tensor]:
     return fresh
 
 
-def _set_sizes(model: nn.Module, cut: Cut) -> None:
+def set_sizes(model: nn.Module, cut: Cut) -> None:
+    """Write the new values of attributes on a model whose tensors are cut, and ready the layers that need more.
+
+    Args:
+        model: the smaller model, without wrappers.
+        cut: what it kept.
+    """
     for key, value in cut.sizes.items():
         path, _, attribute = key.rpartition(".")
         setattr(owner_of(model, path), attribute, value)
     for module in model.modules():
         if isinstance(module, nn.RNNBase):
             module.flatten_parameters()
+        if isinstance(module, nn.MultiheadAttention) and is_uneven(module):
+            even_out(module)
 
 
 def _smaller_copy(model: nn.Module, cut: Cut) -> nn.Module:
@@ -60,7 +69,7 @@ def _smaller_copy(model: nn.Module, cut: Cut) -> nn.Module:
         raise GroupError(
             f"{type(model).__name__} cannot be copied ({error}); use inplace=True, or take off what cannot be copied"
         ) from error
-    _set_sizes(small, cut)
+    set_sizes(small, cut)
     mark_cut(small, cut_of(model).then(cut))
     return small
 
@@ -76,7 +85,7 @@ def _ready_in_place(model: nn.Module, cut: Cut) -> tuple[dict[int, Tensor], Call
             for name, tensor in [*module._parameters.items(), *module._buffers.items()]:
                 if id(tensor) in fresh:
                     setattr(module, name, fresh[id(tensor)])  # by setattr, as recurrent layers keep a list of theirs
-        _set_sizes(model, cut)
+        set_sizes(model, cut)
         mark_cut(model, history)
 
     return fresh, carry_out
