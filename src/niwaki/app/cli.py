@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import json
-import shlex
-import sys
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-if TYPE_CHECKING:
-    from rich.console import Console
+from .shell import Debug, Json, Quiet
+from .shell import command as _command
+from .shell import console as _console
+from .shell import errors as _errors
+from .shell import option as _option
+from .shell import say as _say
 
 app = typer.Typer(
     add_completion=False,
@@ -23,46 +22,8 @@ app = typer.Typer(
     "2 a wrong command line, 130 interrupted.",
 )
 
-Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")]
-Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what an earlier run left in the folder.")]
 Units = Annotated[str, typer.Option(help="What is pruned: weights, blocks such as 4x4, patterns such as 2:4.")]
-
-
-def _option(text: str, *names: str) -> Any:
-    return typer.Option(*names, help=text, show_default=False)
-
-
-@contextmanager
-def _errors(debug: bool) -> Generator[None, None, None]:
-    from ..core.errors import NiwakiError
-
-    try:
-        yield
-    except NiwakiError as error:
-        if debug:
-            raise
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(1) from error
-    except KeyboardInterrupt as stop:
-        typer.echo(str(stop) or "interrupted", err=True)
-        raise typer.Exit(130) from stop
-
-
-def _console() -> Console:
-    from rich.console import Console
-
-    console = Console()
-    # A pipe has no width; a table must not be cut to the 80 columns of no terminal.
-    return console if console.is_terminal else Console(width=160)
-
-
-def _say(result: dict[str, Any], in_words: Callable[[], object], as_json: bool, quiet: bool) -> None:
-    if as_json:
-        typer.echo(json.dumps(result))
-    elif not quiet:
-        in_words()
 
 
 def _version(asked: bool) -> None:
@@ -153,10 +114,6 @@ def train(
 
 
 _NOT_SETTINGS = {"out", "switches", "resume", "overwrite", "as_json", "quiet", "debug"}
-
-
-def _command() -> str:
-    return shlex.join(["niwaki", *sys.argv[1:]])
 
 
 def _summary(result: dict[str, Any], out: Path) -> str:
