@@ -38,22 +38,29 @@ def nearest(points: Floats, library: Indices, count: int, theiler: int) -> Indic
     return found
 
 
-def _chebyshev(block: Floats) -> Floats:
-    """Distances ``[rows, N, N]`` within each neighbourhood ``[rows, N, d]``."""
-    distance = np.zeros((*block.shape[:2], block.shape[1]))
-    for column in range(block.shape[2]):
-        values = block[:, :, column]
-        np.maximum(distance, np.abs(values[:, :, None] - values[:, None, :]), out=distance)
+def _spread(values: Floats) -> Floats:
+    """Standard deviations ``[rows]`` of ``[rows, N]``, summed in the order of the compiled loop: ties depend on it."""
+    mean, square = np.zeros(len(values)), np.zeros(len(values))
+    for column in values.T:
+        mean += column
+    mean /= values.shape[1]
+    for column in values.T:
+        square += (column - mean) ** 2
+    spread = np.sqrt(square / values.shape[1])
+    return np.where(spread > 0, spread, 1.0)
+
+
+def _distances(points: Floats, rows: slice, neighbours: Indices, scaled: bool) -> Floats:
+    """Chebyshev distances ``[rows, N, N]`` between the neighbours' offsets from the state they surround."""
+    near = neighbours[rows]
+    distance = np.zeros((len(near), near.shape[1], near.shape[1]))
+    for column in points.T:
+        offsets = column[near] - column[rows, None]
+        apart = np.abs(offsets[:, :, None] - offsets[:, None, :])
+        if scaled:
+            apart /= _spread(offsets)[:, None, None]
+        np.maximum(distance, apart, out=distance)
     return distance
-
-
-def _offsets(points: Floats, rows: slice, neighbours: Indices, scaled: bool) -> Floats:
-    """Differences ``[rows, N, d]`` of the neighbours from the state they surround."""
-    block = points[neighbours[rows]] - points[rows, None, :]
-    if scaled:
-        spread = block.std(axis=1, keepdims=True)
-        block = block / np.where(spread > 0, spread, 1.0)
-    return block
 
 
 def local_information(
@@ -63,9 +70,9 @@ def local_information(
     rows_all, size = neighbours.shape
     out = np.zeros((rows_all, len(starts) - 1))
     for rows in _blocks(rows_all, size * size * 4):
-        of_effect = _chebyshev(_offsets(effect, rows, neighbours, scaled))
+        of_effect = _distances(effect, rows, neighbours, scaled)
         for cause, (start, stop) in enumerate(zip(starts[:-1], starts[1:], strict=True)):
-            of_cause = _chebyshev(_offsets(causes[:, start:stop], rows, neighbours, scaled))
+            of_cause = _distances(causes[:, start:stop], rows, neighbours, scaled)
             out[rows, cause] = _within(of_cause, of_effect, k, psi)
     return out
 
@@ -76,7 +83,7 @@ def neighbourhood_distances(
     """Block by block, distances ``[rows, N, N]`` of each space's offsets within the neighbourhoods."""
     rows_all, size = neighbours.shape
     for rows in _blocks(rows_all, size * size * 4):
-        yield tuple(_chebyshev(_offsets(space, rows, neighbours, scaled)) for space in spaces)
+        yield tuple(_distances(space, rows, neighbours, scaled) for space in spaces)
 
 
 def _within(of_cause: Floats, of_effect: Floats, k: int, psi: Floats) -> Floats:

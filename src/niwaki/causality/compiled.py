@@ -38,37 +38,38 @@ def nearest(points: Floats, library: Indices, count: int, theiler: int) -> Indic
 
 
 @njit(cache=True, nogil=True)
-def _distances(block: Floats, size: int, width: int, out: Floats) -> None:
-    """Chebyshev distances between the first ``size`` rows of a neighbourhood."""
-    for u in range(size):
-        for v in range(u):
-            far = 0.0
-            for column in range(width):
-                far = max(far, abs(block[u, column] - block[v, column]))
-            out[u, v] = far
-            out[v, u] = far
-        out[u, u] = 0.0
+def _spread(values: Floats) -> float:
+    mean = 0.0
+    for value in values:
+        mean += value
+    mean /= len(values)
+    square = 0.0
+    for value in values:
+        square += (value - mean) ** 2
+    spread = np.sqrt(square / len(values))
+    return spread if spread > 0 else 1.0
 
 
 @njit(cache=True, nogil=True)
-def _gather(points: Floats, columns: tuple[int, int], row: int, near: Indices, scaled: bool, out: Floats) -> None:
-    """Offsets of the neighbours from the state they surround."""
+def _distances(
+    points: Floats, columns: tuple[int, int], row: int, near: Indices, scaled: bool, scratch: tuple[Floats, Floats]
+) -> None:
+    """Chebyshev distances between the neighbours' offsets from the state they surround."""
+    offsets, out = scratch
     size = len(near)
-    start, stop = columns
-    for column in range(start, stop):
-        mean = 0.0
+    out[:, :] = 0.0
+    for column in range(columns[0], columns[1]):
         for u in range(size):
-            out[u, column - start] = points[near[u], column] - points[row, column]
-            mean += out[u, column - start]
-        if scaled:
-            mean /= size
-            square = 0.0
-            for u in range(size):
-                square += (out[u, column - start] - mean) ** 2
-            spread = np.sqrt(square / size)
-            if spread > 0:
-                for u in range(size):
-                    out[u, column - start] /= spread
+            offsets[u] = points[near[u], column] - points[row, column]
+        spread = _spread(offsets) if scaled else 1.0
+        for u in range(size):
+            for v in range(u):
+                apart = abs(offsets[u] - offsets[v])
+                if scaled:
+                    apart /= spread
+                if apart > out[u, v]:
+                    out[u, v] = apart
+                    out[v, u] = apart
 
 
 @njit(cache=True, nogil=True)
@@ -115,20 +116,15 @@ def _local_information(
 ) -> Floats:
     k, scaled = rule
     rows, size = neighbours.shape
-    widest = effect.shape[1]
-    for cause in range(len(starts) - 1):
-        widest = max(widest, starts[cause + 1] - starts[cause])
-    block = np.empty((size, widest))
+    offsets = np.empty(size)
     of_effect, of_cause = np.empty((size, size)), np.empty((size, size))
     scratch = np.empty((size, size)), np.empty(size, dtype=np.int64), np.empty(k)
     out = np.zeros((rows, len(starts) - 1))
     for row in range(rows):
-        _gather(effect, (0, effect.shape[1]), row, neighbours[row], scaled, block)
-        _distances(block, size, effect.shape[1], of_effect)
+        near = neighbours[row]
+        _distances(effect, (0, effect.shape[1]), row, near, scaled, (offsets, of_effect))
         for cause in range(len(starts) - 1):
-            start, stop = starts[cause], starts[cause + 1]
-            _gather(causes, (start, stop), row, neighbours[row], scaled, block)
-            _distances(block, size, stop - start, of_cause)
+            _distances(causes, (starts[cause], starts[cause + 1]), row, near, scaled, (offsets, of_cause))
             out[row, cause] = _within(of_cause, of_effect, scratch, k, psi)
     return out
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -35,6 +36,22 @@ class Table:
         return len(self.series[0])
 
 
+def _numbers(found: NDArray[Any], name: str) -> Floats:
+    """Objects that are numbers, such as a column with gaps, as numbers.
+
+    Raises:
+        CausalityError: if they are anything else.
+    """
+    try:
+        if found.dtype.kind == "O":
+            return found.astype(np.float64)
+    except (TypeError, ValueError):
+        pass  # said below, as for text and dates
+    raise CausalityError(
+        f"series {name!r} holds {found.dtype} values, not real numbers; leave the column out or encode it"
+    )
+
+
 def as_series(values: Any, name: str) -> Floats:
     """One variable as ``[T, d]`` float64, checked.
 
@@ -47,12 +64,7 @@ def as_series(values: Any, name: str) -> Floats:
     """
     found = np.asarray(values)
     if found.dtype.kind not in "buif":
-        try:
-            found = found.astype(np.float64) if found.dtype.kind == "O" else _refuse(found, name)
-        except (TypeError, ValueError) as error:
-            raise CausalityError(
-                f"series {name!r} holds {found.dtype} values that are not numbers; leave the column out or encode it"
-            ) from error
+        found = _numbers(found, name)
     if found.ndim not in (1, 2) or found.size == 0:
         raise CausalityError(f"series {name!r} has shape {found.shape}; give [T] or, for a vector variable, [T, d]")
     block = np.array(found.reshape(len(found), -1), dtype=np.float64, order="C")
@@ -67,32 +79,27 @@ def as_series(values: Any, name: str) -> Floats:
     return block
 
 
-def _refuse(found: NDArray[Any], name: str) -> Floats:
-    raise CausalityError(
-        f"series {name!r} holds {found.dtype} values, not real numbers; leave the column out or encode it"
-    )
-
-
-def _columns(frame: Any) -> dict[str, Any]:
-    """Values by name of a mapping, a data frame of pandas or polars, or a matrix.
+def _columns(frame: Any) -> list[tuple[str, Any]]:
+    """Names and values of a mapping, a data frame of pandas or polars, or a matrix.
 
     Raises:
-        CausalityError: if names appear twice, or it is no table.
+        CausalityError: if it is no table.
     """
     if isinstance(frame, Mapping):
-        return {str(name): values for name, values in frame.items()}
+        return [(str(name), values) for name, values in frame.items()]
     if hasattr(frame, "columns") and hasattr(frame, "__getitem__"):
-        names = list(frame.columns)
-        if len({str(name) for name in names}) < len(names):
-            twice = sorted({str(n) for n in names if [str(m) for m in names].count(str(n)) > 1})
-            raise CausalityError(f"column names appear twice: {', '.join(twice)}; rename them")
-        return {str(name): frame[name].to_numpy() for name in names}
+        # By place, since names may appear twice, which is said afterwards.
+        column = frame.iloc.__getitem__ if hasattr(frame, "iloc") else None
+        return [
+            (str(name), (column((slice(None), i)) if column else frame[name]).to_numpy())
+            for i, name in enumerate(frame.columns)
+        ]
     matrix = np.asarray(frame)
     if matrix.ndim != 2:
         raise CausalityError(
             f"a frame of shape {matrix.shape} is no table; give [T, variables], a data frame, or a dict of columns"
         )
-    return {f"x{number}": matrix[:, number] for number in range(matrix.shape[1])}
+    return [(f"x{number}", column) for number, column in enumerate(matrix.T)]
 
 
 def as_table(frame: Any) -> Table:
@@ -103,12 +110,16 @@ def as_table(frame: Any) -> Table:
             columns, in which a block ``[T, d]`` is one vector variable.
 
     Raises:
-        CausalityError: if there are fewer than two variables, or their lengths differ.
+        CausalityError: if there are fewer than two variables, two of one name, or their lengths differ.
     """
     columns = _columns(frame)
     if len(columns) < 2:
         raise CausalityError(f"the frame has {len(columns)} variables; a cause and an effect take at least two")
-    series = {name: as_series(values, name) for name, values in columns.items()}
+    counts = Counter(name for name, _ in columns)
+    if max(counts.values()) > 1:
+        twice = ", ".join(name for name, count in counts.items() if count > 1)
+        raise CausalityError(f"column names appear twice: {twice}; rename them")
+    series = {name: as_series(values, name) for name, values in columns}
     lengths = {name: len(block) for name, block in series.items()}
     if len(set(lengths.values())) > 1:
         raise CausalityError(f"the series differ in length: {lengths}; cut them to the same times")

@@ -8,7 +8,7 @@ from typing import Any, Literal, Self, get_args
 
 import numpy as np
 
-from .embedding import Standardise
+from .embedding import Standardise, check_counts
 from .errors import CausalityError
 from .frame import Floats
 from .index import Index
@@ -128,6 +128,7 @@ class CausalNetwork:
             )
         if not 0 < self.alpha < 1:
             raise CausalityError(f"alpha={self.alpha!r} is outside (0, 1)")
+        check_counts(surrogates=(self.surrogates, 0))
         if self.surrogates and 1 / (1 + self.surrogates) > self.alpha:
             raise CausalityError(
                 f"{self.surrogates} surrogates reach no p value below {1 / (1 + self.surrogates):.3g}, so nothing "

@@ -110,15 +110,23 @@ def score_matrix(
     scaled = Table(table.names, tuple(standardised(block, standardise) for block in table.series))
     copies = how.copies(scaled, method.window) if how.count else None
     tasks = [(scaled, method, effect, how.count, copies) for effect in range(len(table.names))]
-    columns = spread(_column, tasks, n_jobs)
+    columns = spread(scores_of, tasks, n_jobs)
     every = np.stack(columns, axis=2)
     return ScoreMatrix(table.names, every[0], method, standardise, every[1:], remarks(table))
 
 
-def _column(
+def scores_of(
     table: Table, method: Index, effect: int, surrogates: int, copies: Callable[[int, int], Floats] | None
 ) -> Floats:
-    """Scores ``[1 + surrogates, n]`` of all causes of one effect."""
+    """Scores ``[1 + surrogates, n]`` of all causes of one effect, then those of their surrogates.
+
+    Args:
+        table: the rescaled series.
+        method: the index.
+        effect: position of the effect; its own entries are NaN.
+        surrogates: how many.
+        copies: a function of a number and a variable: that surrogate of the variable.
+    """
     found = np.zeros((1 + surrogates, len(table.names)))
     found[:, effect] = np.nan
     if is_constant(table.series[effect]):

@@ -7,14 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from .embedding import Standardise
+from .embedding import Standardise, standardised
 from .errors import CausalityError
-from .frame import Floats, as_series
+from .frame import Floats, Table, as_table
 from .index import Index
-from .scores import Surrogates, score_matrix
+from .interventional import InterventionalEntropy
+from .scores import Surrogates, scores_of
 
 
-def p_values(values: Floats, null: Floats) -> Floats:
+def p_values(values: Floats | float, null: Floats) -> Floats:
     """``(1 + #{surrogates >= score}) / (1 + surrogates)`` for each score.
 
     Args:
@@ -105,7 +106,9 @@ def significance(
     how = Surrogates(surrogates) if isinstance(surrogates, int) else surrogates
     if how.count < 1:
         raise CausalityError(f"{how.count} surrogates give no p value; ask for 19 at least, better 99")
-    frame = {"x": as_series(x, "x"), "y": as_series(y, "y")}
-    scores = score_matrix(frame, method, standardise=standardise, surrogates=how)
-    p = p_values(scores.values, scores.null)
-    return Significance(float(scores.values[0, 1]), float(p[0, 1]), scores.null[:, 0, 1])
+    method = InterventionalEntropy() if method is None else method
+    table = as_table({"x": x, "y": y})
+    method.check(table.length)
+    table = Table(table.names, tuple(standardised(block, standardise) for block in table.series))
+    scores = scores_of(table, method, 1, how.count, how.copies(table, method.window))[:, 0]
+    return Significance(float(scores[0]), float(p_values(scores[0], scores[1:])), scores[1:])
