@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from .causes_command import causes
 from .shell import Debug, Json, Quiet
 from .shell import command as _command
 from .shell import console as _console
@@ -162,3 +163,6 @@ def report(
         write_report(runs, target)
         result = {"report": str(target), "runs": [str(run) for run in runs]}
         _say(result, lambda: typer.echo(f"the report is in {target}"), as_json, quiet)
+
+
+app.command()(causes)

@@ -55,7 +55,7 @@ def draw_matrix(chart: MatrixChart, frame: Frame, ident: str) -> str:
     """
     count = len(chart.names)
     room = min(frame.width * 0.22, max(width_of(name, 11) for name in chart.names) + 12)
-    side = min(34.0, (frame.width - room - 16) / count)
+    side = min(44.0, (frame.width - room - 16) / count)
     left, top = room + 4, room + 4
     frame = replace(frame, height=top + side * count + 26)
     low, high = limits(chart.values)
