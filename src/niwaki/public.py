@@ -23,17 +23,23 @@ from .criteria import (
     H2,
     BrainDamage,
     Fisher,
+    GeometricMedian,
     Gradient,
     Grasp,
+    GroupFisher,
     HInfinity,
     Lamp,
     Magnitude,
     Movement,
+    Normalised,
+    NormScale,
     Random,
+    SecondTaylor,
     Snip,
     SynFlow,
     TailShare,
     Taylor,
+    Wanda,
 )
 from .measure import Ledger, count_flops
 from .methods import acdc, dense, gmp, iee, last, rigl, sparse_evolution, static
@@ -57,7 +63,7 @@ from .moves import (
 from .report import comparison, write_report
 from .signals import collect, probe, score
 from .store import load, load_checkpoint, load_training, save, save_checkpoint, save_training
-from .structure import align_states, blocks, n_of_m, shrink, states, weights
+from .structure import align_states, blocks, channels, discover, heads, n_of_m, shrink, states, weights
 from .train import Plan, Sparsifier, Values
 
 __all__ = [
@@ -71,11 +77,13 @@ __all__ = [
     "Explore",
     "Fisher",
     "Gates",
+    "GeometricMedian",
     "Global",
     "Gradient",
     "Grasp",
     "Group",
     "GroupError",
+    "GroupFisher",
     "Groups",
     "Grow",
     "H2",
@@ -85,12 +93,15 @@ __all__ = [
     "Magnitude",
     "Movement",
     "NiwakiError",
+    "NormScale",
+    "Normalised",
     "Patterned",
     "Plan",
     "Prune",
     "Random",
     "RankError",
     "Restore",
+    "SecondTaylor",
     "SignalError",
     "Signals",
     "Slice",
@@ -104,9 +115,11 @@ __all__ = [
     "TrainError",
     "Uniform",
     "Values",
+    "Wanda",
     "acdc",
     "align_states",
     "blocks",
+    "channels",
     "collect",
     "comparison",
     "constant",
@@ -114,9 +127,11 @@ __all__ = [
     "count_flops",
     "cubic",
     "dense",
+    "discover",
     "exponential",
     "geometric",
     "gmp",
+    "heads",
     "iee",
     "last",
     "linear",

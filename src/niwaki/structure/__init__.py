@@ -1,7 +1,24 @@
 """Model to groups; groups and the units to keep to a smaller model."""
 
 from .declare import blocks, n_of_m, weights
+from .discover import channels, discover, heads
 from .families import align_states, states
+from .masked import masked
 from .shrink import apply_cut, shrink
+from .verify import Verdict, verify
 
-__all__ = ["align_states", "apply_cut", "blocks", "n_of_m", "shrink", "states", "weights"]
+__all__ = [
+    "Verdict",
+    "align_states",
+    "apply_cut",
+    "blocks",
+    "channels",
+    "discover",
+    "heads",
+    "masked",
+    "n_of_m",
+    "shrink",
+    "states",
+    "verify",
+    "weights",
+]

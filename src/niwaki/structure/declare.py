@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 
 from torch import nn
 
 from ..core.errors import GroupError
 from ..core.group import Group, Groups, Pattern, Slice
 from ..core.names import bare_model, parameters_of, plain_name
+from .selecting import Names, is_named, names_of
 
 _TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 _MATRIX_MODULES = (
@@ -27,10 +27,6 @@ _MATRIX_MODULES = (
 )
 
 
-Names = str | nn.Module | Sequence[str | nn.Module]
-"""Names, name patterns or modules."""
-
-
 @dataclass(frozen=True, eq=False)
 class _Candidate:
     name: str
@@ -38,44 +34,20 @@ class _Candidate:
     parameter: nn.Parameter
 
 
-def _ignored_names(model: nn.Module, ignore: Sequence[str | nn.Module]) -> list[str]:
-    names = []
-    modules = {module: plain_name(name) for name, module in bare_model(model).named_modules()}
-    for entry in ignore:
-        if isinstance(entry, str):
-            names.append(entry)
-        elif entry in modules:
-            names.append(modules[entry])
-        else:
-            raise GroupError(f"ignore= holds a {type(entry).__name__} that is not a module of this model")
-    return names
-
-
-def _is_named(name: str, patterns: Sequence[str]) -> bool:
-    return any(name == p or name.startswith(p + ".") or fnmatchcase(name, p) for p in patterns)
-
-
 def _candidates(model: nn.Module, ignore: Names, also: str | Sequence[str]) -> tuple[list[_Candidate], dict[str, str]]:
-    # One name stands for a list of one: a string would otherwise be read letter by letter.
-    also = [also] if isinstance(also, str) else also
-    skip = _ignored_names(model, [ignore] if isinstance(ignore, str | nn.Module) else ignore)
+    skip, also = names_of(model, ignore), names_of(model, also)
     owners = {plain_name(name): module for name, module in bare_model(model).named_modules()}
     everything = parameters_of(model)
-    for pattern in [*skip, *also]:
-        if not any(_is_named(name, [pattern]) for name in everything):
-            raise GroupError(
-                f"no parameter of the model matches {pattern!r}; known: {', '.join(list(everything)[:8])} ..."
-            )
     found, left = [], {}
     for name, parameter in everything.items():
         owner = owners[name.rpartition(".")[0]]
-        if _is_named(name, skip):
+        if is_named(name, skip):
             left[name] = "ignored, as you asked"
         elif not parameter.is_floating_point():
             left[name] = f"not a floating-point tensor ({parameter.dtype})"
         elif parameter.numel() == 0:
             left[name] = "holds no elements"
-        elif _is_named(name, also):
+        elif is_named(name, also):
             found.append(_Candidate(name, owner, parameter))
         elif parameter.dim() < 2:
             left[name] = "a vector (bias, norm); name it in also= to prune it"

@@ -1,0 +1,247 @@
+"""One forward pass, written down: every ATen call with its shapes, on tensors that hold no memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch._ops import OpOverload
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_iter, tree_map
+
+from ..core.errors import GroupError
+from ..core.names import bare_model
+
+Example = Any
+"""A tensor, a tuple of positional inputs, or a mapping of keyword inputs."""
+
+
+@dataclass(frozen=True)
+class Ref:
+    """A tensor of the recording, by number."""
+
+    number: int
+
+
+@dataclass(frozen=True, eq=False)
+class Call:
+    """One operator, with a `Ref` wherever a tensor stood, and the module in whose forward it ran."""
+
+    op: OpOverload
+    args: Mapping[str, Any]
+    outs: tuple[Ref | None, ...]
+    module: str
+
+
+@dataclass(frozen=True, eq=False)
+class Recording:
+    """Everything one forward pass did.
+
+    ``names`` tells parameters and buffers (the first name of a shared one), ``storage`` which tensors share memory.
+    ``reason`` is empty, or says why the pass needed real tensors.
+    """
+
+    calls: list[Call] = field(default_factory=list)
+    shapes: dict[int, tuple[int, ...]] = field(default_factory=dict)
+    storage: dict[int, int] = field(default_factory=dict)
+    names: dict[int, str] = field(default_factory=dict)
+    inputs: set[int] = field(default_factory=set)
+    outputs: list[int] = field(default_factory=list)
+    reason: str = ""
+
+
+class RecordingError(GroupError):
+    """A forward pass that could not be written down to its end; ``done`` is what was, ``module`` where it stopped."""
+
+    def __init__(self, message: str, done: Recording, module: str) -> None:
+        super().__init__(message)
+        self.done = done
+        self.module = module
+
+
+class _Notes(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Writes down what passes."""
+
+    def __init__(self, recording: Recording) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.recording = recording
+        self.stack = [""]
+        self.seen: dict[int, tuple[Tensor, Ref]] = {}  # tensors are kept alive, so that their ids stay theirs
+
+    def ref(self, tensor: Tensor) -> Ref:
+        """The number of a tensor, a new one if it was never seen."""
+        known = self.seen.get(id(tensor))
+        if known is None:
+            known = self.seen[id(tensor)] = (tensor, Ref(len(self.seen)))
+            self.recording.shapes[known[1].number] = tuple(tensor.shape)
+            self.recording.storage[known[1].number] = _storage(tensor)
+        return known[1]
+
+    def __torch_dispatch__(
+        self, func: Any, types: Sequence[type], args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        if func.namespace == "prim":
+            return func(*args, **kwargs)
+        named = {argument.name: value for argument, value in zip(func._schema.arguments, args, strict=False)}
+        # Before the call: an operator that resizes its argument must not rewrite what went in.
+        given = tree_map(lambda x: self.ref(x) if isinstance(x, Tensor) else x, named | kwargs)
+        result = func(*args, **kwargs)
+        outs = tuple(self.ref(x) if isinstance(x, Tensor) else None for x in tree_iter(result))
+        self.recording.calls.append(Call(func, given, outs, self.stack[-1]))
+        return result
+
+
+def _storage(tensor: Tensor) -> int:
+    try:
+        return int(tensor.untyped_storage()._cdata)
+    except (NotImplementedError, RuntimeError):  # sparse and other layouts have none: each is alone
+        return -id(tensor)
+
+
+@contextmanager
+def _places(model: nn.Module, notes: _Notes) -> Generator[None, None, None]:
+    """Keep the name of the module whose forward runs on top of the stack."""
+    names = {id(module): name for name, module in model.named_modules()}
+
+    def enter(module: nn.Module, _: object) -> None:
+        notes.stack.append(names.get(id(module), notes.stack[-1]))
+
+    def leave(module: nn.Module, _: object, __: object) -> None:
+        notes.stack.pop()
+
+    handles = [register_module_forward_pre_hook(enter), register_module_forward_hook(leave)]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+@contextmanager
+def quiet(model: nn.Module, *, training: bool) -> Generator[None, None, None]:
+    """One mode for all modules, no gradients, no fused kernels that hide what they do; all is put back afterwards."""
+    modes = {module: module.training for module in model.modules()}
+    fused = torch.backends.mha.get_fastpath_enabled()
+    mkldnn = torch._C._get_mkldnn_enabled()
+    with torch.no_grad():
+        try:
+            torch.backends.mha.set_fastpath_enabled(False)
+            # Not by torch.backends.mkldnn.flags, which warns about graphics cards it was not asked about.
+            torch._C._set_mkldnn_enabled(False)
+            for module in modes:
+                module.training = training
+            yield
+        finally:
+            torch.backends.mha.set_fastpath_enabled(fused)
+            torch._C._set_mkldnn_enabled(mkldnn)
+            for module, mode in modes.items():
+                module.training = mode
+
+
+def _inputs(example: Example) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    if isinstance(example, Mapping):
+        return (), dict(example)
+    if isinstance(example, tuple | list):
+        return tuple(example), {}
+    if isinstance(example, Tensor):
+        return (example,), {}
+    raise GroupError(
+        f"the example is a {type(example).__name__}; give a tensor, a tuple of inputs, or a mapping of keyword inputs"
+    )
+
+
+def _state(model: nn.Module, make: Callable[[Tensor], Tensor]) -> tuple[dict[str, Tensor], dict[int, str]]:
+    """Stand-ins for parameters and buffers under every name they have; shared ones stay shared."""
+    made: dict[int, Tensor] = {}
+    first: dict[int, str] = {}
+    state = {}
+    for name, tensor in [*model.named_parameters(remove_duplicate=False), *model.named_buffers(remove_duplicate=False)]:
+        if id(tensor) not in made:
+            made[id(tensor)] = make(tensor)
+            first[id(made[id(tensor)])] = name
+        state[name] = made[id(tensor)]
+    return state, first
+
+
+def _run(model: nn.Module, example: Example, *, fake: bool, training: bool = False) -> Recording:
+    recording = Recording()
+    notes = _Notes(recording)
+    args, kwargs = _inputs(example)
+    device = next((x.device for x in tree_iter((args, kwargs)) if isinstance(x, Tensor)), torch.device("cpu"))
+    with ExitStack() as stack:
+        stack.enter_context(quiet(model, training=training))
+        stack.enter_context(_places(model, notes))
+        if fake:
+            mode = stack.enter_context(FakeTensorMode(allow_non_fake_inputs=True))
+            args, kwargs = tree_map(lambda x: mode.from_tensor(x) if isinstance(x, Tensor) else x, (args, kwargs))
+
+        def stand_in(tensor: Tensor) -> Tensor:
+            if not fake:
+                return tensor
+            place = device if tensor.is_meta else tensor.device
+            return torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device=place)
+
+        state, first = _state(model, stand_in)
+        for tensor in state.values():
+            recording.names[notes.ref(tensor).number] = first[id(tensor)]
+        recording.inputs.update(notes.ref(x).number for x in tree_iter((args, kwargs)) if isinstance(x, Tensor))
+        try:
+            with notes:
+                result = torch.func.functional_call(model, state, args, kwargs)
+        except Exception as error:
+            where = f"in module {notes.stack[-1]!r} " if notes.stack[-1] else ""
+            raise RecordingError(
+                f"{type(model).__name__} could not be recorded: {where}{type(error).__name__}: {str(error)[:400]}. "
+                "Check that model(example) runs; what cannot be recorded can be declared by hand (nw.Group, nw.Slice)",
+                recording,
+                notes.stack[-1],
+            ) from error
+        recording.outputs.extend(notes.ref(x).number for x in tree_iter(_plain(result)) if isinstance(x, Tensor))
+    return recording
+
+
+def _plain(result: Any) -> Any:
+    """Outputs as containers that can be walked: dataclasses and objects that hold tensors (caches) become mappings."""
+    if isinstance(result, Mapping):
+        return {key: _plain(value) for key, value in result.items()}
+    if isinstance(result, tuple | list):
+        return [_plain(value) for value in result]
+    if isinstance(result, Tensor) or not hasattr(result, "__dict__") or isinstance(result, type | nn.Module):
+        return result
+    return {key: _plain(value) for key, value in vars(result).items()}
+
+
+def record(model: nn.Module, example: Example) -> Recording:
+    """Write down one forward pass in evaluation mode, without memory where possible.
+
+    Args:
+        model: the model, on any device, also on ``meta``; it is left as it was.
+        example: a tensor, a tuple of positional inputs or a mapping of keyword inputs. Only shapes and types count.
+
+    Returns:
+        The recording. Where tensors without memory cannot be used (a forward that asks for values), the pass is
+        repeated on real ones, and ``reason`` says so.
+
+    Raises:
+        RecordingError: the model does not run on the example; the message names the module and the reason.
+    """
+    bare = bare_model(model)
+    try:
+        return _run(bare, example, fake=True)
+    except RecordingError as error:
+        if any(parameter.is_meta for parameter in bare.parameters()):
+            raise
+        recording = _run(bare, example, fake=False)
+        return replace(recording, reason=f"{type(error.__cause__).__name__}: {str(error.__cause__)[:200]}")
+
+
+def record_training(model: nn.Module, example: Example) -> Recording:
+    """Write down one forward pass in training mode, never on real tensors, whose running statistics it would change."""
+    return _run(bare_model(model), example, fake=True, training=True)

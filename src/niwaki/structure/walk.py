@@ -1,0 +1,104 @@
+"""A recording, walked: the axes of every tensor are carried from call to call by the rules."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from torch import nn
+from torch.utils._pytree import tree_iter, tree_map
+
+from .axes import Space, fixed
+from .record import Call, Recording, Ref
+from .replay import Made
+from .rules import Axes, Site, Tracked, freeze_all, rule_of
+
+
+@dataclass(eq=False)
+class Walk:
+    """One pass over the recorded calls. ``made`` collects what the needed calls gave, ``used`` the stored tensors."""
+
+    recording: Recording
+    space: Space
+    axes: dict[int, Axes]
+    modules: Mapping[str, nn.Module]
+    sharing: Mapping[int, list[int]]
+    made: list[Made] = field(default_factory=list)
+    used: set[str] = field(default_factory=set)
+
+    def tracked(self, ref: Ref) -> Tracked:
+        """The axes of a tensor; one that came from nowhere is a constant of the code."""
+        if ref.number not in self.axes:
+            why = "a tensor that is neither parameter nor buffer"
+            self.axes[ref.number] = tuple(fixed(size, why) for size in self.recording.shapes[ref.number])
+        return Tracked(self.axes[ref.number])
+
+    def follow(self, place: int, call: Call) -> None:
+        """Let the rule of one call say what comes out."""
+        args = tree_map(lambda x: self.tracked(x) if isinstance(x, Ref) else x, dict(call.args))
+        outs = [None if ref is None else self.recording.shapes[ref.number] for ref in call.outs]
+        site = Site(call.op, args, outs, self.space, call.module, self.modules[call.module])
+        rule = rule_of(call.op)
+        if rule is None:
+            where = f" (in {call.module})" if call.module else ""
+            made = freeze_all(site, f"there is no rule for {call.op._schema.name}{where}")
+        else:
+            made = rule(site)
+        self.made.append(Made(place, made))
+        for ref, axes in zip(call.outs, made, strict=True):
+            if ref is not None and axes is not None:
+                assert tuple(a.size for a in axes) == self.recording.shapes[ref.number], (call.op, axes)
+                self.axes[ref.number] = axes
+        if call.op._schema.is_mutable:
+            self._forget_zeros(call)
+
+    def _forget_zeros(self, call: Call) -> None:
+        # What is written into memory changes every view of it: none is known to be zero any more, unless the new
+        # values are.
+        written = [ref for ref in call.outs if ref is not None]
+        if all(axis.zero for ref in written for axis in self.axes[ref.number] if axis.is_live):
+            return
+        for ref in written:
+            for other in self.sharing[self.recording.storage[ref.number]]:
+                if other in self.axes:
+                    self.axes[other] = tuple(replace(axis, zero=False) for axis in self.axes[other])
+
+
+def _needed(recording: Recording) -> list[tuple[int, Call]]:
+    """The calls on which the outputs depend, with their places; what is written into shared memory counts."""
+    storages = {recording.storage[number] for number in recording.outputs}
+    calls = []
+    for place, call in reversed(list(enumerate(recording.calls))):
+        if any(ref is not None and recording.storage[ref.number] in storages for ref in call.outs):
+            calls.append((place, call))
+            storages.update(recording.storage[x.number] for x in tree_iter(dict(call.args)) if isinstance(x, Ref))
+    return calls[::-1]
+
+
+def walk(model: nn.Module, recording: Recording, space: Space, stored: Mapping[str, Axes]) -> Walk:
+    """Follow a recording from its inputs to its outputs, both of which stay as they are.
+
+    Args:
+        model: the model.
+        recording: what it did.
+        space: where the rules write down what they find.
+        stored: the axes of parameters and buffers.
+
+    Returns:
+        The walk.
+    """
+    axes = {number: stored[name] for number, name in recording.names.items()}
+    for number in recording.inputs:
+        axes[number] = tuple(fixed(size, "an input of the model") for size in recording.shapes[number])
+    sharing: dict[int, list[int]] = {}
+    for number, key in recording.storage.items():
+        sharing.setdefault(key, []).append(number)
+    found = Walk(recording, space, axes, dict(model.named_modules()), sharing)
+    for place, call in _needed(recording):
+        found.follow(place, call)
+        given = {x.number for x in tree_iter(dict(call.args)) if isinstance(x, Ref)}
+        found.used.update(recording.names[number] for number in given if number in recording.names)
+    for number in recording.outputs:
+        for axis in found.tracked(Ref(number)).axes:
+            space.freeze(axis, "an output of the model")
+    return found
