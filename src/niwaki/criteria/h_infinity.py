@@ -20,13 +20,18 @@ class HInfinity:
     largest at the pole's own frequency, where the formula holds with equality. No data and no gradient are looked at.
     Units of several modes add their scores. In a bidirectional layer :math:`|C_i|` is the mean of both directions.
 
+    Training may bring a pole so near to the unit circle that its gain, taken over endless time, dwarfs all others of
+    its layer. As in the authors' code ``eps`` is added to :math:`(1 - |\lambda_i|)^2`, which stands for sequences of some
+    ``1 / sqrt(eps)`` steps.
+
     Within a layer the score ranks states; between layers it depends on how they are scaled. `TailShare` makes layers
     comparable, and ``TailShare(HInfinity())`` ranked over all layers is LAST.
 
     Args:
         continuous: score the continuous system, :math:`|C_i| |B_i| / |Re \lambda_i|`; the same for small steps.
-        reference: what the authors' code evaluates: ``1e-8`` is added below, and for bidirectional layers the factor of
-            C is a quarter of the sum of both norms, not squared.
+        eps: added below; 0 gives the norm itself.
+        reference: what the authors' code evaluates for bidirectional layers: the factor of C is a quarter of the sum of
+            both norms, not squared.
 
     References:
         Gwak et al. 2024, "Layer-adaptive state pruning for deep state space models".
@@ -36,11 +41,12 @@ class HInfinity:
     >>> system = DiagonalSystem(*(torch.tensor(v, dtype=torch.float64) for v in (
     ...     [[0.5], [0.75]], [[1.0], [1.0]], [[[3.0]], [[1.0]]], [[[[1.0]], [[2.0]]]])), scheme="discrete")
     >>> group = Group("ssm", 2, (Slice("C", (1, 2)),), kind="state", dynamics=Dynamics((), lambda of: system))
-    >>> HInfinity()(group, Signals()).tolist()  # (1 * 3 / 0.5)^2 and (2 * 1 / 0.25)^2
+    >>> HInfinity(eps=0)(group, Signals()).tolist()  # (1 * 3 / 0.5)^2 and (2 * 1 / 0.25)^2
     [36.0, 64.0]
     """
 
     continuous: bool = False
+    eps: float = 1e-8
     reference: bool = False
     needs: ClassVar[frozenset[str]] = frozenset({"weight"})
 
@@ -48,9 +54,5 @@ class HInfinity:
         """Scores ``[size]`` in float64."""
         gains = gains_of(group, signals, continuous=self.continuous)
         outputs = gains.outputs.mean(0)
-        if self.reference and len(gains.outputs) > 1:
-            read = outputs / 2
-        else:
-            read = outputs.square()
-        below = gains.distance.square() + (1e-8 if self.reference else 0.0)
-        return (read * gains.inputs.square() / below).sum(1)
+        read = outputs / 2 if self.reference and len(gains.outputs) > 1 else outputs.square()
+        return (read * gains.inputs.square() / (gains.distance.square() + self.eps)).sum(1)

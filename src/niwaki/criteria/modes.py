@@ -12,8 +12,6 @@ from ..core.errors import SignalError
 from ..core.group import Group
 from ..core.signals import Signals
 
-_EDGE = 1e-6
-
 
 @dataclass(frozen=True, eq=False)
 class Gains:
@@ -78,13 +76,13 @@ def gains_of(group: Group, signals: Signals, *, continuous: bool = False) -> Gai
     """
     system = _system(group, signals)
     distance, factor = _discrete(system)
-    # |pole| of 1 or more has no finite gain, and the formula would give one that means nothing.
-    unstable = ~(distance > _EDGE)
+    # A pole on or outside the unit circle has no finite gain, and the formula would give one that means nothing.
+    unstable = ~(distance > 0)
     if bool(unstable.any()):
         raise SignalError(
-            f"{int(unstable.sum())} of {unstable.numel()} modes of group {group.name!r} are unstable or nearly so (the "
-            f"largest discrete pole has modulus {float(1 - distance.min()):.9g}, at most {1 - _EDGE} can be scored): "
-            "their gain is not finite. Clip the real parts of the poles, or leave this group out"
+            f"{int(unstable.sum())} of {unstable.numel()} modes of group {group.name!r} are not stable (the largest "
+            f"discrete pole has modulus {float(1 - distance.min()):.9g}, which must be below 1), and have no finite "
+            "gain. Clip the real parts of the poles below zero, or leave this group out"
         )
     if continuous:
         if system.scheme == "discrete":

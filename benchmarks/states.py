@@ -1,0 +1,224 @@
+"""Accuracy of state-space models after their states are pruned, against the share that was removed, without retraining.
+
+Every network is trained once for each seed and pruned by every method at every ratio. What the results file holds
+already is not repeated, so a table can be filled in pieces:
+
+    python benchmarks/states.py digits --models s5 s4d
+    python benchmarks/states.py fashion --data npz:DATA/fashion_mnist.npz
+    python benchmarks/states.py rows --data npz:DATA/cifar10.npz
+    python benchmarks/states.py listops
+
+``digits`` reads 8 x 8 pictures pixel by pixel, ``fashion`` and ``mnist`` pictures of 14 x 14, ``rows`` grey CIFAR-10
+one row of 32 pixels a step. ``uniform`` takes the same share from every layer, ``global`` ranks all layers together.
+``by rank`` sorts the states of each S4D channel first and cuts the same rank from all channels; the other methods mask
+single states of S4D channels.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import json
+import statistics
+import time
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from record import RESULTS, write
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+import niwaki as nw
+from niwaki import zoo
+from niwaki.app.data import load_data, ready
+from niwaki.zoo.listops import listops_parts
+
+RATIOS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+H, ENERGY = nw.HInfinity(), nw.H2()
+METHODS: dict[str, tuple[Any, Any]] = {
+    "LAST": (nw.TailShare(H), nw.Global()),
+    "H2": (nw.TailShare(ENERGY), nw.Global()),
+    "LAST, reference code": (nw.TailShare(nw.HInfinity(reference=True)), nw.Global()),
+    "uniform H-infinity": (H, nw.Uniform()),
+    "global H-infinity": (H, nw.Global()),
+    "uniform H2": (ENERGY, nw.Uniform()),
+    "global magnitude": (nw.Magnitude(), nw.Global()),
+    "LAMP magnitude": (nw.Lamp(), nw.Global()),
+    "Taylor": (nw.Taylor(), nw.Global()),
+    "random": (nw.Random(), nw.Global()),
+}
+RETRAINED = ("LAST", "H2", "uniform H-infinity")
+DRAWS = 3
+
+
+@dataclass(frozen=True)
+class Task:
+    """How much data, and for how long."""
+
+    train: int
+    test: int
+    epochs: int
+    channels: int = 1
+    tokens: int = 0
+    rate: float = 1e-2
+
+
+TASKS = {
+    "digits": Task(1257, 360, 30),
+    "rows": Task(6000, 1000, 10, channels=32),
+    "fashion": Task(3000, 1000, 8),
+    "mnist": Task(3000, 1000, 8),
+    "listops": Task(4000, 1000, 12, tokens=16),
+}
+Part = tuple[Tensor, Tensor]
+
+
+def parts(name: str, address: str | None) -> tuple[Part, Part]:
+    """The training and the test part, as the network takes them."""
+    task = TASKS[name]
+    if name == "listops":
+        train, _, test = listops_parts(task.train, 1, task.test, shortest=8, longest=60)
+        return train, test
+    limit = "" if name == "digits" else f"?limit={task.train}"
+    data = load_data((address or name) + limit)
+
+    def prepared(pair: Part, count: int) -> Part:
+        x = ready(data, pair[0][:count])
+        if name == "rows":
+            x = x.mean(1)
+        elif name != "digits":
+            x = F.avg_pool2d(x, 2)
+        return x, pair[1][:count]
+
+    return prepared(data.train, task.train), prepared(data.test, task.test)
+
+
+def network(kind: str, task: Task) -> nn.Module:
+    shared: dict[str, Any] = {"channels": task.channels, "tokens": task.tokens, "norm": "batch", "dropout": 0.1}
+    if kind == "s5":
+        return zoo.s5(width=32, states=64, layers=4, bidirectional=True, **shared)
+    return zoo.s4d(width=32, states=32, layers=4, **shared)
+
+
+def train(model: nn.Module, part: Part, task: Task, epochs: int, rate: float, seed: int) -> None:
+    names = {"lambda_re", "lambda_im", "log_step", "B", "log_a_real", "a_imag"}
+    slow = [p for n, p in model.named_parameters() if n.rpartition(".")[2] in names]
+    mine = {id(p) for p in slow}
+    fast = [p for p in model.parameters() if id(p) not in mine]
+    optimizer = torch.optim.AdamW(
+        [{"params": slow, "lr": rate / 4, "weight_decay": 0.0}, {"params": fast, "lr": rate}], weight_decay=0.05
+    )
+    x, y = part
+    steps = epochs * (len(x) // 64)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, [rate / 4, rate], total_steps=steps, pct_start=0.1)
+    generator = torch.Generator().manual_seed(seed)
+    model.train()
+    for _ in range(epochs):
+        order = torch.randperm(len(x), generator=generator)
+        for batch in order[: len(x) // 64 * 64].split(64):
+            optimizer.zero_grad()
+            F.cross_entropy(model(x[batch]), y[batch]).backward()
+            optimizer.step()
+            schedule.step()
+    model.eval()
+
+
+@torch.no_grad()
+def accuracy(model: nn.Module, part: Part) -> float:
+    right = sum(
+        int((model(x).argmax(1) == y).sum()) for x, y in zip(part[0].split(250), part[1].split(250), strict=True)
+    )
+    return 100 * right / len(part[1])
+
+
+def masked(model: nn.Module, groups: nw.Groups, keep: dict[str, Tensor]) -> nn.Module:
+    found = copy.deepcopy(model)
+    with torch.no_grad():
+        for name, mask in nw.tensor_masks(groups, keep).items():
+            found.get_parameter(name).mul_(mask)
+    return found
+
+
+def pruned(model: nn.Module, groups: nw.Groups, keep: dict[str, Tensor]) -> nn.Module:
+    cuts = all(where.dim is not None for group in groups for where in group.slices)
+    return nw.shrink(model, groups, keep) if cuts else masked(model, groups, keep)
+
+
+def sweep(model: nn.Module, groups: nw.Groups, name: str, data: tuple[Part, Part]) -> dict[str, Any]:
+    """Accuracy at every ratio, and how many states each layer keeps."""
+    criterion, allocator = METHODS[name.removesuffix(", by rank")]
+    x, y = (t[:512] for t in data[0])
+    batches = list(zip(x.split(64), y.split(64), strict=True))
+    found, counts = [], []
+    for ratio in RATIOS:
+        hits = []
+        for draw in range(DRAWS if name == "random" else 1):
+            chance = torch.Generator().manual_seed(draw)
+            scores = nw.score(
+                criterion, model, groups, batches, F.cross_entropy, generator=chance, per_batch=name == "Taylor"
+            )
+            keep = allocator(groups, scores, 1 - ratio)
+            hits.append(accuracy(pruned(model, groups, keep), data[1]))
+        found.append(statistics.mean(hits))
+        counts.append([int(row.sum()) for row in keep.values()])
+    return {"accuracy": found, "kept": counts}
+
+
+def retrained(model: nn.Module, groups: nw.Groups, name: str, data: tuple[Part, Part], task: Task) -> dict[str, float]:
+    criterion, allocator = METHODS[name]
+    found = {}
+    for ratio in (0.5, 0.7, 0.9):
+        keep = nw.last(model, groups, density=1 - ratio, criterion=criterion, allocator=allocator)
+        small = nw.shrink(model, groups, keep)
+        train(small, data[0], task, 1, task.rate / 4, 0)
+        found[str(ratio)] = accuracy(small, data[1])
+    return found
+
+
+def cell(name: str, kind: str, seed: int, data: tuple[Part, Part]) -> dict[str, Any]:
+    """One trained network, pruned in every way."""
+    task = TASKS[name]
+    torch.manual_seed(seed)
+    model, start = network(kind, task), time.perf_counter()
+    train(model, data[0], task, task.epochs, task.rate, seed)
+    seconds = time.perf_counter() - start
+    dense = accuracy(model, data[1])
+    groups = nw.states(model, per_channel=kind == "s4d")
+    print(f"{name} {kind} seed {seed}: {dense:.2f} % after {seconds:.0f} s", flush=True)
+    sweeps = {method: sweep(model, groups, method, data) for method in METHODS}
+    if kind == "s4d":
+        for method in ("LAST", "H2"):
+            ranked = copy.deepcopy(model)
+            nw.align_states(ranked, groups, nw.score(METHODS[method][0].criterion, ranked, groups))
+            sweeps[f"{method}, by rank"] = sweep(ranked, nw.states(ranked), method, data)
+    again = {} if kind == "s4d" else {method: retrained(model, groups, method, data, task) for method in RETRAINED}
+    return {
+        "task": name, "model": kind, "seed": seed, "dense": dense, "training_seconds": seconds, "sweeps": sweeps,
+        "one_epoch": again, "settings": asdict(task),
+    }  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("task", choices=TASKS)
+    parser.add_argument("--models", nargs="+", default=["s5"], choices=["s5", "s4d"])
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    parser.add_argument("--data", help="address of the pictures, such as npz:DATA/fashion_mnist.npz")
+    given = parser.parse_args()
+    torch.set_num_threads(1)
+    data = None
+    for kind in given.models:
+        for seed in given.seeds:
+            file = RESULTS / "states.json"
+            rows = json.loads(file.read_text())["rows"] if file.exists() else []
+            if any((row["task"], row["model"], row["seed"]) == (given.task, kind, seed) for row in rows):
+                continue
+            data = data or parts(given.task, given.data)
+            rows.append(cell(given.task, kind, seed, data))
+            rows.sort(key=lambda row: (row["task"], row["model"], row["seed"]))
+            write("states", {"ratios": RATIOS, "random_draws": DRAWS, "rows": rows})
+
+
+if __name__ == "__main__":
+    main()
