@@ -130,12 +130,12 @@ class Findings:
     @property
     def support(self) -> Ints:
         """Samples that hold each pattern."""
-        return self.strata_support.sum(axis=1)
+        return np.asarray(self.strata_support.sum(axis=1))
 
     @property
     def cases(self) -> Ints:
         """Samples of label 1 that hold each pattern."""
-        return self.strata_cases.sum(axis=1)
+        return np.asarray(self.strata_cases.sum(axis=1))
 
     @property
     def items(self) -> list[tuple[int, ...]]:
