@@ -63,7 +63,20 @@ from .moves import (
 from .report import comparison, write_report
 from .signals import collect, probe, score
 from .store import load, load_checkpoint, load_training, save, save_checkpoint, save_training
-from .structure import align_states, blocks, channels, discover, heads, n_of_m, shrink, states, weights
+from .structure import (
+    Verdict,
+    align_states,
+    blocks,
+    channels,
+    discover,
+    heads,
+    masked,
+    n_of_m,
+    shrink,
+    states,
+    verify,
+    weights,
+)
 from .train import Plan, Sparsifier, Values
 
 __all__ = [
@@ -115,6 +128,7 @@ __all__ = [
     "TrainError",
     "Uniform",
     "Values",
+    "Verdict",
     "Wanda",
     "acdc",
     "align_states",
@@ -138,6 +152,7 @@ __all__ = [
     "load",
     "load_checkpoint",
     "load_training",
+    "masked",
     "n_of_m",
     "polynomial",
     "probe",
@@ -152,6 +167,7 @@ __all__ = [
     "states",
     "static",
     "tensor_masks",
+    "verify",
     "weights",
     "write_report",
 ]

@@ -26,6 +26,26 @@ def modules_of(model: nn.Module) -> dict[str, nn.Module]:
     return {plain_name(name): module for name, module in bare_model(model).named_modules()}
 
 
+def check_rows(groups: Sequence[Group], keep: Mapping[str, Tensor]) -> None:
+    """Check that every entry of ``keep`` belongs to a group and has one boolean per unit.
+
+    Args:
+        groups: the groups.
+        keep: ``[size]`` booleans per group name.
+
+    Raises:
+        GroupError: one that does not.
+    """
+    known = {group.name: group for group in groups}
+    for name, row in keep.items():
+        if name not in known:
+            raise GroupError(f"keep names the group {name!r}, which is not there; groups: {', '.join(list(known)[:8])}")
+        size = known[name].size
+        if not isinstance(row, Tensor) or row.dtype != torch.bool or tuple(row.shape) != (size,):
+            seen = f"{tuple(row.shape)} {row.dtype}" if isinstance(row, Tensor) else type(row).__name__
+            raise GroupError(f"keep[{name!r}] must be {size} booleans, one per unit, not {seen}")
+
+
 def check_keep(groups: Sequence[Group], keep: Mapping[str, Tensor]) -> None:
     """Check that ``keep`` says which units stay, and that the groups allow it.
 
@@ -34,18 +54,11 @@ def check_keep(groups: Sequence[Group], keep: Mapping[str, Tensor]) -> None:
         keep: ``[size]`` booleans per group name; groups without an entry stay whole.
 
     Raises:
-        GroupError: an entry that belongs to no group, or is not one boolean per unit.
         BudgetError: a count that its group does not allow.
     """
-    known = {group.name: group for group in groups}
-    for name, row in keep.items():
-        if name not in known:
-            raise GroupError(f"keep names the group {name!r}, which is not there; groups: {', '.join(list(known)[:8])}")
-        group = known[name]
-        if not isinstance(row, Tensor) or row.dtype != torch.bool or tuple(row.shape) != (group.size,):
-            seen = f"{tuple(row.shape)} {row.dtype}" if isinstance(row, Tensor) else type(row).__name__
-            raise GroupError(f"keep[{name!r}] must be {group.size} booleans, one per unit, not {seen}")
-        count = int(row.sum())
+    check_rows(groups, keep)
+    for group in groups:
+        name, count = group.name, int(keep[group.name].sum()) if group.name in keep else group.size
         if count == 0:
             raise BudgetError(f"keep[{name!r}] removes all {group.size} units; something must stay")
         if count < min(group.min_keep, group.size):

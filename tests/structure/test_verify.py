@@ -1,0 +1,286 @@
+"""Verify says what is true: that two models agree, and if not, where they part first."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from niwaki.core import GroupError
+from niwaki.structure import masked, shrink, verify
+from niwaki.structure.parting import tensors_in
+from tests.structure.cut_nets import NETS, whole_state
+from tests.structure.declared import group, kept
+
+every_net = pytest.mark.parametrize("net", NETS.values(), ids=NETS.keys())
+
+
+def small_of(net, inplace=False):
+    torch.manual_seed(0)
+    model = net.make()
+    groups = net.groups(model)
+    keep = {"a": kept(groups[0].size, 0, 3), "b": kept(groups[1].size, 1, 2, 4)}
+    return model, shrink(model, groups, keep), groups, keep
+
+
+def by_hand(model, groups, keep):
+    """A copy with the removed units' slices at zero, one unit at a time."""
+    model = copy.deepcopy(model)
+    with torch.no_grad():
+        for g in groups:
+            for where in g.slices:
+                for unit in (~keep[g.name]).nonzero().flatten():
+                    model.get_parameter(where.tensor).index_fill_(where.dim, where.index[unit], 0)
+    return model
+
+
+@every_net
+def test_a_shrunk_model_is_found_the_same(net):
+    model, small, groups, keep = small_of(net)
+    before, after = copy.deepcopy(model), copy.deepcopy(small)
+    verdict = verify(model, small, groups, keep, net.example())
+    assert verdict and verdict.same and verdict.where == ""
+    assert verdict.difference <= verdict.tolerance == 1e-4
+    assert str(verdict).startswith("masked and shrunk model agree: the largest difference is")
+    for one, other in ((model, before), (small, after)):
+        assert all(torch.equal(tensor, whole_state(other)[name]) for name, tensor in whole_state(one).items())
+        assert one.training and not any(m._forward_hooks or m._forward_pre_hooks for m in one.modules())
+
+
+@every_net
+def test_the_difference_is_the_true_one(net):
+    model, small, groups, keep = small_of(net)
+    with torch.no_grad():
+        for parameter in small.parameters():
+            parameter.add_(0.05 * torch.randn_like(parameter))
+    x = net.example()
+    verdict = verify(model, small, groups, keep, x)
+    outs = [tensors_in(each.eval()(*x)) for each in (by_hand(model, groups, keep), small)]
+    wanted = max(float((a.detach().double() - outs[1][at].detach().double()).abs().max()) for at, a in outs[0].items())
+    assert not verdict
+    assert verdict.difference == pytest.approx(wanted, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("net", "change", "where", "kind"),
+    [
+        ("conv", "first.weight", "first", "Conv2d"),
+        ("conv", "norm.running_var", "norm", "BatchNorm2d"),
+        ("conv", "branch.weight", "branch", "Conv2d"),
+        ("conv", "side.bias", "side", "Conv2d"),
+        ("words", "lstm.bias_hh_l0", "lstm", "LSTM"),
+        ("words", "twice.bias", "twice", "Linear"),
+        ("mlp", "second.weight", "second", "Linear"),
+        ("mlp", "third.bias", "third", "Linear"),
+    ],
+)
+def test_the_first_module_that_parts_is_named(net, change, where, kind):
+    model, small, groups, keep = small_of(NETS[net])
+    with torch.no_grad():
+        whole_state(small)[change].add_(1.0)
+    verdict = verify(model, small, groups, keep, NETS[net].example())
+    assert not verdict
+    assert verdict.where == where
+    assert f"they part first in {where!r} ({kind}), by " in verdict.words
+
+
+def test_a_difference_between_modules():
+    model, small, groups, keep = small_of(NETS["conv"])
+    with torch.no_grad():
+        small.scale.add_(1.0)  # used in the model's own forward
+    verdict = verify(model, small, groups, keep, NETS["conv"].example())
+    assert verdict.where == "head"
+
+
+def test_only_the_second_call_parts():
+    class Twice(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.same = nn.Linear(3, 3), nn.Linear(3, 3)
+            self.offset = 0.0
+
+        def forward(self, x):
+            return self.same(self.same(self.first(x)) + self.offset)
+
+    model = Twice()
+    small = copy.deepcopy(model)
+    small.offset = 1.0
+    g = group(model, "a", 3, [("first.weight", 0), ("first.bias", 0), ("same.weight", 1)])
+    verdict = verify(model, small, [g], {}, torch.randn(2, 3))
+    assert "they part first in 'same' (Linear, call 2), by" in verdict.words
+
+
+def test_wrong_units_are_found_where_they_are_cut():
+    net = NETS["mlp"]
+    model, _, groups, keep = small_of(net)
+    small = shrink(model, groups, {**keep, "b": kept(5, 0, 2, 4)})  # not 1, 2, 4
+    verdict = verify(model, small, groups, keep, net.example())
+    assert verdict.where == "second"
+
+
+def test_sizes_that_no_cut_explains_are_compared_by_norms():
+    class Flat(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv, self.flat, self.out = nn.Conv1d(2, 4, 1), nn.Flatten(), nn.Linear(12, 2)
+
+        def forward(self, x):
+            return self.out(self.flat(self.conv(x)).contiguous())
+
+    torch.manual_seed(0)
+    model = Flat()
+    columns = torch.arange(12).reshape(4, 3)
+    places = [("conv.weight", 0), ("conv.bias", 0), ("out.weight", 1, columns)]
+    keep = {"a": kept(4, 0, 2)}
+    groups = [group(model, "a", 4, places)]
+    small = shrink(model, groups, keep)
+    assert verify(model, small, groups, keep, torch.randn(2, 2, 3))
+
+    class Doubled(nn.Flatten):
+        def forward(self, x):
+            return 2 * super().forward(x)[:, :5].repeat(1, 2)[:, :6]
+
+    Doubled.__name__ = "Flatten"
+    small.flat = Doubled()
+    assert verify(model, small, groups, keep, torch.randn(2, 2, 3)).where == "flat"
+
+
+def test_outputs_of_other_shapes_or_names():
+    net = NETS["mlp"]
+    model, small, groups, keep = small_of(net)
+    small.third = nn.Linear(3, 3)
+    verdict = verify(model, small, groups, keep, net.example())
+    assert not verdict
+    assert "output['out'] has shape (4, 2) in the masked model and (4, 3) in the shrunk one" in verdict.words
+    assert verdict.where == "third"
+
+    small.forward = lambda x: {"other": x}
+    verdict = verify(model, small, groups, keep, net.example())
+    assert verdict.words.startswith(
+        "the masked model gives output['out'], output['pair'][0], output['pair'][1][0], the shrunk"
+    )
+
+
+def test_a_shrunk_model_that_does_not_run():
+    net = NETS["mlp"]
+    model, small, groups, keep = small_of(net)
+    small.second = nn.Linear(7, 3)
+    verdict = verify(model, small, groups, keep, net.example())
+    assert not verdict and verdict.difference == float("inf")
+    assert verdict.where == "second"
+    assert "the shrunk model does not run: RuntimeError in module 'second' (Linear): " in verdict.words
+
+
+def test_inexact_groups_are_told():
+    model = nn.Sequential(nn.Linear(3, 6), nn.LayerNorm(6), nn.Linear(6, 2))
+    places = [("0.weight", 0), ("0.bias", 0), ("1.weight", 0), ("1.bias", 0), ("2.weight", 1)]
+    g = group(model, "a", 6, places, exact=False)
+    keep = {"a": kept(6, 0, 1, 4)}
+    verdict = verify(model, shrink(model, [g], keep), [g], keep, torch.randn(4, 3))
+    assert verdict.where == "1"
+    assert "a is marked exact=False (a norm runs over the cut axis)" in verdict.words
+
+
+@dataclass
+class Found:
+    logits: Tensor
+    more: tuple[Tensor, ...] | None = None
+
+
+def test_outputs_of_any_structure():
+    a, b = torch.zeros(1), torch.ones(1)
+    assert tensors_in(Found(a, (b,))) == {"output.logits": a, "output.more[0]": b}
+    assert tensors_in({"x": [a, {"y": b}], "z": None}) == {"output['x'][0]": a, "output['x'][1]['y']": b}
+
+
+def test_inputs_by_name_and_what_cannot_be_read():
+    net = NETS["mlp"]
+    model, small, groups, keep = small_of(net)
+    x = torch.randn(4, 3)
+    assert verify(model, small, groups, keep, x)
+    assert verify(model, small, groups, keep, {"x": x})
+    assert verify(model, small, groups, keep, [x])
+    with pytest.raises(GroupError, match="inputs= is a int; give a tensor, a tuple of inputs, or a mapping"):
+        verify(model, small, groups, keep, 3)
+
+
+def test_nothing_is_proved_by_nothing():
+    class Silent(nn.Linear):
+        factor = 0.0
+
+        def forward(self, x):
+            return super().forward(x) * self.factor if self.factor else None
+
+    model = Silent(3, 4)
+    g = group(model, "a", 4, [("weight", 0), ("bias", 0)])
+    with pytest.raises(GroupError, match="the model gives a NoneType without tensors"):
+        verify(model, copy.deepcopy(model), [g], {}, torch.randn(2, 3))
+    model.factor = float("nan")
+    verdict = verify(model, copy.deepcopy(model), [g], {}, torch.randn(2, 3))
+    assert not verdict and "output of the masked model holds NaN, which proves nothing" in verdict.words
+
+
+def test_the_tolerance_is_that_of_the_dtype_or_the_one_given():
+    net = NETS["mlp"]
+    model, small, groups, keep = small_of(net)
+    x = torch.randn(4, 3)
+    with torch.no_grad():
+        small.third.bias.add_(1e-6)
+    assert verify(model, small, groups, keep, x)
+    assert not verify(model, small, groups, keep, x, tolerance=1e-8)
+    assert not verify(model.double(), small.double(), groups, keep, x.double())
+
+
+def test_dropout_is_off_and_random_numbers_are_the_same():
+    class Noisy(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a, self.drop, self.b = nn.Linear(3, 6), nn.Dropout(0.5), nn.Linear(6, 2)
+
+        def forward(self, x):
+            return self.b(self.drop(self.a(x))) + torch.randn(2)
+
+    model = Noisy()
+    g = group(model, "a", 6, [("a.weight", 0), ("a.bias", 0), ("b.weight", 1)])
+    keep = {"a": kept(6, 0, 1)}
+    before = torch.random.get_rng_state()
+    assert verify(model, shrink(model, [g], keep), [g], keep, torch.ones(4, 3))
+    assert torch.equal(torch.random.get_rng_state(), before)
+
+
+@every_net
+def test_within_masked_the_model_is_the_masked_one(net):
+    model, _, groups, keep = small_of(net)
+    model.eval()
+    x, before = net.example(), copy.deepcopy(whole_state(model))
+    wanted = tensors_in(by_hand(model, groups, keep)(*x))
+    with masked(model, groups, keep) as same:
+        assert same is model
+        assert all(torch.equal(wanted[at], tensor) for at, tensor in tensors_in(model(*x)).items())
+    assert all(torch.equal(before[name], tensor) for name, tensor in whole_state(model).items())
+    with pytest.raises(KeyError), masked(model, groups, keep):
+        raise KeyError
+    assert all(torch.equal(before[name], tensor) for name, tensor in whole_state(model).items())
+
+
+def test_going_backwards_from_outside_of_masked_is_loud():
+    model, _, groups, keep = small_of(NETS["mlp"])
+    with masked(model, groups, keep):
+        loss = model(torch.randn(4, 3))["out"].sum()
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        loss.backward()
+
+
+def test_units_that_are_nan_are_masked_too():
+    model = nn.Linear(2, 2, bias=False)
+    nn.init.constant_(model.weight, float("nan"))
+    with masked(model, [group(model, "a", 2, [("weight", 0)])], {"a": kept(2)}):
+        assert torch.equal(model.weight, torch.zeros(2, 2))
+    with (
+        pytest.raises(GroupError, match="keep names the group 'b'"),
+        masked(model, [group(model, "a", 2, [("weight", 0)])], {"b": kept(2)}),
+    ):
+        pass
