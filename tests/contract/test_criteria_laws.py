@@ -2,82 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-
 import numpy as np
 import pytest
 import torch
 
 from niwaki import criteria
 from niwaki.core import Criterion, Group, SignalError, Signals, Slice
-from niwaki.criteria import (
-    BrainDamage,
-    Fisher,
-    Gradient,
-    Grasp,
-    Lamp,
-    Magnitude,
-    Movement,
-    Random,
-    Snip,
-    SynFlow,
-    Taylor,
-)
+from niwaki.criteria import Lamp, Random
+from tests.contract.criteria_rows import ROWS
 from tests.criteria.cases import CASES, of_unit, signals_for
-
-
-@dataclass(frozen=True, eq=False)
-class Row:
-    """A criterion, and the score of one unit from the numbers of its members (`None`: not a sum over members)."""
-
-    criterion: Criterion
-    formula: Callable[[dict[str, np.ndarray]], float] | None
-    for_single_weights: bool = False
-
-
-ROWS = {
-    "magnitude_1": Row(Magnitude(1), lambda m: np.abs(m["weight"]).sum()),
-    "magnitude_2": Row(Magnitude(2), lambda m: np.sqrt((m["weight"] ** 2).sum())),
-    "gradient": Row(Gradient(), lambda m: np.sqrt((m["grad"] ** 2).sum())),
-    "movement": Row(Movement(), lambda m: -(m["grad"] * m["weight"]).sum()),
-    "taylor": Row(Taylor(), lambda m: abs((m["grad"] * m["weight"]).sum())),
-    "taylor_outside": Row(Taylor("outside"), lambda m: np.abs(m["grad"] * m["weight"]).sum()),
-    "taylor_square": Row(Taylor(reduce="square"), lambda m: (m["grad"] * m["weight"]).sum() ** 2),
-    "taylor_outside_square": Row(Taylor("outside", "square"), lambda m: ((m["grad"] * m["weight"]) ** 2).sum()),
-    "taylor_mean_abs": Row(
-        Taylor("outside", "mean_abs"), lambda m: (m["grad_batches_abs"] * np.abs(m["weight"])).sum()
-    ),
-    "taylor_sq_mean": Row(Taylor("outside", "sq_mean"), lambda m: (m["grad_batches_sq"] * m["weight"] ** 2).sum()),
-    "taylor_inside_mean_abs": Row(
-        Taylor("inside", "mean_abs"), lambda m: (m["grad_batches_abs"] * np.abs(m["weight"])).sum(), True
-    ),
-    "taylor_inside_sq_mean": Row(
-        Taylor("inside", "sq_mean"), lambda m: (m["grad_batches_sq"] * m["weight"] ** 2).sum(), True
-    ),
-    "snip": Row(Snip(), lambda m: abs((m["grad"] * m["weight"]).sum())),
-    "fisher": Row(Fisher(), lambda m: (m["grad_sq"] * m["weight"] ** 2).sum()),
-    "brain_damage": Row(BrainDamage(), lambda m: 0.5 * (m["grad_sq"] * m["weight"] ** 2).sum()),
-    "brain_damage_hessian": Row(
-        BrainDamage("hessian_diag"), lambda m: 0.5 * (m["hessian_diag"] * m["weight"] ** 2).sum()
-    ),
-    "grasp": Row(Grasp(), lambda m: (m["hessian_grad"] * m["weight"]).sum()),
-    "grasp_absolute": Row(Grasp(absolute=True), lambda m: abs((m["hessian_grad"] * m["weight"]).sum())),
-    "synflow": Row(SynFlow(), lambda m: (m["flow"] * np.abs(m["weight"])).sum()),
-    "random": Row(Random(), lambda m: m["noise"][0]),
-    "lamp": Row(Lamp(), None),
-    "lamp_taylor": Row(Lamp(Taylor()), None),
-}
 
 PAIRS = [
     pytest.param(row.criterion, case, id=f"{name}-{case.name}")
     for name, row in ROWS.items()
     for case in CASES
-    if not row.for_single_weights or all(len(members) == 1 for members in case.members)
+    if row.on(case)
 ]
 each_pair = pytest.mark.parametrize(("criterion", "case"), PAIRS)
 each_criterion = pytest.mark.parametrize("criterion", [pytest.param(r.criterion, id=n) for n, r in ROWS.items()])
 WEIGHTS = CASES[0]
+on_weights = pytest.mark.parametrize("row", [pytest.param(r, id=n) for n, r in ROWS.items() if r.on(WEIGHTS)])
 
 
 def test_every_public_criterion_has_a_row():
@@ -90,7 +34,7 @@ def test_every_public_criterion_has_a_row():
         pytest.param(row, case, id=f"{name}-{case.name}")
         for name, row in ROWS.items()
         for case in CASES
-        if row.formula and (not row.for_single_weights or all(len(members) == 1 for members in case.members))
+        if row.formula and row.on(case)
     ],
 )
 def test_the_score_is_the_formula_over_the_members(row, case):
@@ -109,7 +53,7 @@ def test_one_finite_score_per_unit(criterion, case):
 @each_pair
 def test_scores_follow_a_permutation_of_the_units(criterion, case):
     signals = signals_for(case)
-    moved = Signals({k: {n: case.permute(n, t) for n, t in of.items()} for k, of in signals.values.items()})
+    moved = case.moved(signals)
     before, after = criterion(case.group, signals), criterion(case.group, moved)
     if isinstance(criterion, Random) and case.name == "stream":
         # Permuting the stream also permutes the columns inside a row, and with them which element comes first.
@@ -153,7 +97,9 @@ def test_a_missing_signal_is_named(criterion, case):
     signals = signals_for(case)
     for kind in criterion.needs:
         less = Signals({k: of for k, of in signals.values.items() if k != kind})
-        with pytest.raises(SignalError, match=f"the signal '{kind}' was not collected for tensor '.*collect it with"):
+        with pytest.raises(
+            SignalError, match=f"the signal '{kind}' was not collected for (tensor|group) '.*collect it with"
+        ):
             criterion(case.group, less)
 
 
@@ -168,8 +114,9 @@ def test_criteria_are_values(criterion):
         criterion.norm = 3
 
 
-@each_criterion
-def test_the_ranking_does_not_depend_on_the_unit_of_the_loss(criterion):
+@on_weights
+def test_the_ranking_does_not_depend_on_the_unit_of_the_loss(row):
+    criterion = row.criterion
     # The loss times 8: gradients times 8, squares and H g times 64; powers of two, so that not a bit of rounding moves.
     powers = {
         "grad": 1,
@@ -178,15 +125,19 @@ def test_the_ranking_does_not_depend_on_the_unit_of_the_loss(criterion):
         "grad_sq": 2,
         "grad_batches_sq": 2,
         "hessian_grad": 2,
+        "gate_grad_sq": 2,
+        "gate_hessian_diag": 1,
     }
     signals = signals_for(WEIGHTS)
     scaled = Signals({k: {n: t * 8.0 ** powers.get(k, 0) for n, t in of.items()} for k, of in signals.values.items()})
     before, after = criterion(WEIGHTS.group, signals), criterion(WEIGHTS.group, scaled)
-    assert torch.equal(torch.argsort(before, stable=True), torch.argsort(after, stable=True))
+    same = torch.equal(torch.argsort(before, stable=True), torch.argsort(after, stable=True))
+    assert same == row.any_unit
 
 
-@each_criterion
-def test_units_of_one_weight_score_as_the_weight_however_they_are_declared(criterion):
+@on_weights
+def test_units_of_one_weight_score_as_the_weight_however_they_are_declared(row):
+    criterion = row.criterion
     vector = Group("w", 6, (Slice("w", (6,)),))
     tiles = Group("w", 6, (Slice("w", (6,), tile=(1, 1)),), kind="block")
     along = Group("w", 6, (Slice("w", (6,), dim=0, index=torch.arange(6).reshape(6, 1)),), kind="channel")

@@ -12,9 +12,14 @@ from torch import Tensor
 from niwaki.core import Group, Signals, Slice
 
 KINDS = (
-    "weight", "grad", "grad_sq", "grad_batches_sq", "grad_batches_abs", "hessian_grad", "hessian_diag", "flow", "noise",
+    "weight", "grad", "grad_sq", "grad_batches_sq", "grad_batches_abs", "hessian_grad", "hessian_diag", "flow",
+    "input_norm", "noise", "gate_grad_sq", "gate_hessian_diag",
 )  # fmt: skip
-NOT_NEGATIVE = {"grad_sq", "grad_batches_sq", "grad_batches_abs", "hessian_diag", "flow", "noise"}
+NOT_NEGATIVE = {
+    "grad_sq", "grad_batches_sq", "grad_batches_abs", "hessian_diag", "flow", "input_norm", "noise", "gate_grad_sq",
+}  # fmt: skip
+
+PER_UNIT = {"gate_grad_sq", "gate_hessian_diag"}
 
 Member = tuple[str, tuple[int, ...]]
 
@@ -32,6 +37,20 @@ class Case:
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
         return {where.tensor: where.shape for where in self.group.slices}
+
+    @property
+    def roles(self) -> dict[str, str]:
+        """By tensor; enough where no tensor plays two of them."""
+        return {where.tensor: where.role for where in self.group.slices}
+
+    def moved(self, signals: Signals) -> Signals:
+        """The signals with the units in another order."""
+        return Signals(
+            {
+                kind: {n: t[list(self.order)] if kind in PER_UNIT else self.permute(n, t) for n, t in of.items()}
+                for kind, of in signals.values.items()
+            }
+        )
 
 
 def _rows(order):
@@ -89,6 +108,32 @@ def _channels():
     return Case("channels", group, members, (2, 0, 1), permute)
 
 
+def _wired():
+    # A channel with all its roles: filters, biases, two norms, and the two columns of a consumer that it is read by.
+    one, two = torch.tensor([[0], [1], [2]]), torch.tensor([[0, 1], [2, 3], [4, 5]])
+    slices = [
+        Slice("a", (3, 2, 2), dim=0, index=one, role="out"),
+        Slice("a_bias", (3,), dim=0, index=one, role="bias"),
+        Slice("scale", (3,), dim=0, index=one, role="scale"),
+        Slice("shift", (3,), dim=0, index=one, role="shift"),
+        Slice("late", (3,), dim=0, index=one, role="scale"),
+        Slice("b", (4, 6), dim=1, index=two, role="in"),
+    ]
+    members = tuple(
+        (
+            *(("a", (u, i, k)) for i in range(2) for k in range(2)),
+            *((name, (u,)) for name in ("a_bias", "scale", "shift", "late")),
+            *(("b", (o, c)) for o in range(4) for c in (2 * u, 2 * u + 1)),
+        )
+        for u in range(3)
+    )
+
+    def permute(name, tensor):
+        return tensor[:, [4, 5, 0, 1, 2, 3]] if name == "b" else tensor[[2, 0, 1]]
+
+    return Case("wired", Group("c", 3, tuple(slices), kind="channel"), members, (2, 0, 1), permute)
+
+
 def _stream():
     # A layer that reads and writes the same channels: row u and column u; element (u, u) belongs to unit u once.
     index = torch.tensor([[0], [1], [2]])
@@ -101,7 +146,7 @@ def _stream():
     return Case("stream", group, members, (1, 2, 0), lambda name, t: t[[1, 2, 0]][:, [1, 2, 0]])
 
 
-CASES = (_weights(), _blocks(), _inputs_first(), _channels(), _stream())
+CASES = (_weights(), _blocks(), _inputs_first(), _channels(), _stream(), _wired())
 
 
 def signals_for(case: Case, *, seed: int = 0, dtype: torch.dtype = torch.float64) -> Signals:
@@ -109,7 +154,8 @@ def signals_for(case: Case, *, seed: int = 0, dtype: torch.dtype = torch.float64
     random = np.random.default_rng(seed)
     values: dict[str, dict[str, Tensor]] = {kind: {} for kind in KINDS}
     for kind in KINDS:
-        for name, shape in case.shapes.items():
+        shapes = {case.group.name: (case.group.size,)} if kind in PER_UNIT else case.shapes
+        for name, shape in shapes.items():
             drawn = random.uniform(0.1, 1.0, shape)
             if kind not in NOT_NEGATIVE:
                 drawn *= random.choice((-1.0, 1.0), shape)
@@ -118,8 +164,11 @@ def signals_for(case: Case, *, seed: int = 0, dtype: torch.dtype = torch.float64
 
 
 def of_unit(case: Case, signals: Signals, unit: int) -> dict[str, np.ndarray]:
-    """The numbers of one unit's members, by kind, in float64."""
-    return {
+    """The numbers of one unit's members, by kind, in float64; their roles; and the numbers that are the unit's own."""
+    numbers = {
         kind: np.array([signals.of(kind, name)[place].double().item() for name, place in case.members[unit]])
         for kind in signals.values
+        if kind not in PER_UNIT
     }
+    own = {kind: np.array([signals.of(kind, case.group.name)[unit].double().item()]) for kind in PER_UNIT}
+    return numbers | own | {"role": np.array([case.roles[name] for name, _ in case.members[unit]])}

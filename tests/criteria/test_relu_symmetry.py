@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from niwaki.criteria import BrainDamage, Fisher, Grasp, Magnitude, Snip, SynFlow, Taylor
+from niwaki.criteria import BrainDamage, Fisher, Grasp, GroupFisher, Magnitude, Snip, SynFlow, Taylor
 from niwaki.signals import score
 from niwaki.structure.declare import weights
 from tests.criteria.problems import labelled, relu_net
@@ -52,7 +52,7 @@ def _rescaled(model):
     return twin
 
 
-@pytest.mark.parametrize("criterion", [Taylor(), Snip(), Fisher(), BrainDamage(), SynFlow()])
+@pytest.mark.parametrize("criterion", [Taylor(), Snip(), Fisher(), GroupFisher(), BrainDamage(), SynFlow()])
 def test_moving_scale_between_layers_changes_no_score(criterion):
     model = relu_net(5, 9, 3)
     before, after = _scores(criterion, model), _scores(criterion, _rescaled(model))

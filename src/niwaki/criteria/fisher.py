@@ -17,7 +17,8 @@ class Fisher:
     """The diagonal empirical Fisher form: the sum of ``F_kk * theta_k^2`` over the unit's members.
 
     ``F_kk`` is the mean over samples of ``g_nk^2``, the squared gradient of one sample's loss. The square of the mean
-    gradient is another number, near zero where training has converged. Members of a unit are taken as independent.
+    gradient is another number, near zero where training has converged. Members of a unit are taken as independent: for
+    channels, whose members vanish together, take `GroupFisher`.
 
     References:
         Theis et al. 2018, "Faster gaze prediction with dense networks and Fisher pruning".

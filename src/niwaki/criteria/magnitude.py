@@ -10,15 +10,20 @@ from torch import Tensor
 from ..core.errors import SignalError
 from ..core.group import Group
 from ..core.signals import Signals
-from .units import element, unit_norm, unit_sum
+from .units import element, unit_norm, unit_sum, with_roles
 
 
 @dataclass(frozen=True)
 class Magnitude:
     """The size of the weights, the norm of ``theta_u``; for a single weight ``|theta|`` whichever the norm.
 
+    The filter norms of the papers look at the filters alone: ``Magnitude(1, roles=("out",))`` is Li et al.,
+    ``Magnitude(2, roles=("out",))`` He et al. Wrap it in `Normalised` to compare layers of different scale.
+
     Args:
         norm: 2 for the Euclidean norm of a unit, 1 for the sum of absolute values.
+        roles: which slices of a channel count, such as ``("out",)`` for the producers' rows alone; by default all that
+            move together, the consumers' columns, biases and norms too. Single weights and blocks have no roles.
 
     Raises:
         SignalError: another norm.
@@ -34,6 +39,7 @@ class Magnitude:
     """
 
     norm: Literal[1, 2] = 2
+    roles: tuple[str, ...] | None = None
     needs: ClassVar[frozenset[str]] = frozenset({"weight"})
 
     def __post_init__(self) -> None:
@@ -42,6 +48,7 @@ class Magnitude:
 
     def __call__(self, group: Group, signals: Signals) -> Tensor:
         """Norms ``[size]``."""
+        group = with_roles(group, self.roles)
         if self.norm == 1:
             return unit_sum(group, lambda name: element(signals, "weight", name).abs())
         return unit_norm(group, lambda name: element(signals, "weight", name))

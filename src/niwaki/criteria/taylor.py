@@ -10,7 +10,7 @@ from torch import Tensor
 from ..core.errors import SignalError
 from ..core.group import Group
 from ..core.signals import Signals
-from .units import element, is_elementwise, unit_sum
+from .units import element, is_elementwise, unit_sum, with_roles
 
 Grouping = Literal["inside", "outside"]
 Reduce = Literal["abs_mean", "square", "mean_abs", "sq_mean"]
@@ -21,6 +21,9 @@ _GRADIENT = {"abs_mean": "grad", "square": "grad", "mean_abs": "grad_batches_abs
 @dataclass(frozen=True)
 class Taylor:
     """The first-order change of the loss, ``|sum of g_k * theta_k|`` over the unit's members.
+
+    The members of a channel are its elements in every tensor that moves with it: their signed changes are summed over
+    all of them first, as they vanish together.
 
     ========  =================================  =====================================================
     reduce    of one weight (or one unit)        reads
@@ -42,6 +45,8 @@ class Taylor:
         grouping: ``inside`` sums the signed changes of a unit's members before the absolute value or the square is
             taken; ``outside`` takes it of each member, which overestimates what removing all of them does.
         reduce: how batches are brought together.
+        roles: which slices of a channel count; by default all. ``("scale", "shift")`` is the form of Molchanov 2019 for
+            gates behind a norm.
 
     Raises:
         SignalError: another grouping or reduce.
@@ -59,6 +64,7 @@ class Taylor:
 
     grouping: Grouping = "inside"
     reduce: Reduce = "abs_mean"
+    roles: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         for what, allowed in ((self.grouping, get_args(Grouping)), (self.reduce, get_args(Reduce))):
@@ -83,6 +89,7 @@ class Taylor:
         Raises:
             SignalError: a mean over batches of sums inside units, which signals per tensor cannot give.
         """
+        group = with_roles(group, self.roles)
         is_mean = self.reduce in ("mean_abs", "sq_mean")
         if is_mean and self.grouping == "inside" and not is_elementwise(group):
             one = "abs_mean" if self.reduce == "mean_abs" else "square"

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
+from ..core.errors import GroupError, SignalError
 from ..core.group import Group, Slice, gather, spread
 from ..core.signals import Signals
 
@@ -21,10 +23,70 @@ def element(signals: Signals, kind: str, tensor: str) -> Tensor:
         tensor: the tensor's name.
 
     Returns:
-        A tensor of the named tensor's shape.
+        A tensor of the named tensor's shape; of complex numbers, both parts in a last axis.
+
+    Raises:
+        SignalError: squares or products of complex numbers, which do not say what they would of real ones.
     """
     value = signals.of(kind, tensor)
+    if value.is_complex():
+        if kind not in {"weight", "grad"}:
+            raise SignalError(
+                f"the signal {kind!r} of the complex tensor {tensor!r} mixes its two parts; only weights and gradients "
+                "of complex parameters can be scored"
+            )
+        # Both parts are parameters of their own; torch's gradient holds the derivative by each of them.
+        value = torch.view_as_real(value)
     return value.to(torch.promote_types(value.dtype, torch.float32))
+
+
+def of_units(group: Group, signals: Signals, kind: str) -> Tensor:
+    """One measurement per unit, in float32 at least.
+
+    Args:
+        group: the group.
+        signals: the signals.
+        kind: the kind of signal, measured per unit.
+
+    Returns:
+        ``[size]``.
+
+    Raises:
+        SignalError: it is not of that size.
+    """
+    value = element(signals, kind, group.name)
+    if value.shape != (group.size,):
+        raise SignalError(
+            f"the signal {kind!r} of group {group.name!r} has shape {tuple(value.shape)}, and the group {group.size} "
+            "units; collect it anew with tensors=groups"
+        )
+    return value
+
+
+def with_roles(group: Group, roles: Collection[str] | None, *, strict: bool = False) -> Group:
+    """The group with only the slices that play certain roles.
+
+    Args:
+        group: the group.
+        roles: such as ``out`` or ``in``; all slices without them.
+        strict: refuse a group whose slices have no roles at all (single weights, blocks), which counts whole otherwise.
+
+    Returns:
+        The group, or a part of it.
+
+    Raises:
+        GroupError: no slice plays any of the roles.
+    """
+    have = sorted({where.role for where in group.slices if where.role})
+    if roles is None or not (have or strict):
+        return group
+    chosen = tuple(where for where in group.slices if where.role in roles)
+    if not chosen:
+        raise GroupError(
+            f"group {group.name!r} has no slice with the role {' or '.join(map(repr, roles))} (it has: "
+            f"{', '.join(have) or 'none'}); leave the group out, choose another criterion, or declare Slice(..., role=)"
+        )
+    return replace(group, slices=chosen)
 
 
 def _owners(where: Slice, size: int, device: torch.device) -> Tensor:

@@ -32,7 +32,7 @@ _Place = tuple[tuple[int, ...], tuple[int, ...], int]
 
 
 def _squares(values: Tensor) -> Tensor:
-    return (values.abs() if values.is_complex() else values).to(torch.float64).square()
+    return values.to(torch.float64).square()
 
 
 def _into_right(left: Tensor, right: Tensor) -> Tensor:
@@ -127,8 +127,8 @@ def input_norms(
 
     ``x_j`` is the input feature, or for a convolution the input channel, that the element multiplies: the same number
     for all rows of a linear layer, and for all places of a kernel. Sums run batch by batch in float64. The model is
-    run in `eval` mode. Weights that are multiplied by nothing (biases, norms, embeddings), and those inside a fused
-    recurrent layer or copied before they are used, are not seen and absent.
+    run in `eval` mode. Weights that are multiplied by nothing (biases, norms, embeddings), complex ones, and those
+    inside a fused recurrent layer or copied before they are used, are not seen and absent.
 
     Args:
         model: the model.
@@ -140,10 +140,11 @@ def input_norms(
     Returns:
         Norms by tensor name, of the tensors' shapes, in float32 at least.
     """
-    with evaluating(bare_model(model)), _unfused(), _Watch(parameters) as watch:
+    real = {name: parameter for name, parameter in parameters.items() if not parameter.is_complex()}
+    with evaluating(bare_model(model)), _unfused(), _Watch(real) as watch:
         run_forward(model, forward, batches)
     norms: dict[str, Tensor] = {}
-    for name, parameter in parameters.items():
+    for name, parameter in real.items():
         seen = int(name in watch.sums)
         if not seen and not shared:
             continue

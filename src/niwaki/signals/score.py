@@ -55,6 +55,7 @@ def score(
     *,
     step: Step | None = None,
     generator: torch.Generator | None = None,
+    draws: int = 1,
     per_batch: bool = False,
     reduce: bool = True,
 ) -> dict[str, Tensor]:
@@ -68,6 +69,7 @@ def score(
         loss: as for `collect`.
         step: as for `collect`.
         generator: as for `collect`.
+        draws: as for `collect`.
         per_batch: score every batch by itself and average the scores, as a sparsifier does over its window, in place of
             measuring all batches together and scoring once. `Taylor` then gives the mean of absolute values.
         reduce: as for `collect`.
@@ -82,8 +84,9 @@ def score(
 
     def measure(some: Iterable[Batch] | None) -> dict[str, Tensor]:
         signals = collect(
-            model, some, loss, needs=criterion.needs, tensors=groups, step=step, generator=generator, reduce=reduce
-        )
+            model, some, loss,
+            needs=criterion.needs, tensors=groups, step=step, generator=generator, draws=draws, reduce=reduce,
+        )  # fmt: skip
         return {group.name: checked_score(criterion, group, signals) for group in groups}
 
     if not per_batch:

@@ -59,6 +59,11 @@ def _places(group: Group) -> list[tuple[str, Tensor]]:
     return places
 
 
+def _ones(like: Tensor, size: int) -> Tensor:
+    # A complex parameter has one real gate for both its parts.
+    return torch.ones(size, dtype=wide(like.detach()).dtype.to_real(), device=like.device)
+
+
 @dataclass(frozen=True, eq=False)
 class GatedLoss:
     """The loss as a function of gates ``c`` that multiply the units' weights, all of them one. Use `gated_loss`.
@@ -90,10 +95,7 @@ class GatedLoss:
         """Ones ``[size]`` by group name, in float32 at least."""
         weights = self.pure.leaves()
         return {
-            group.name: torch.ones_like(wide(weights[group.slices[0].tensor].detach().reshape(-1)[:1]))
-            .repeat(group.size)
-            .requires_grad_()
-            for group in self.groups
+            group.name: _ones(weights[group.slices[0].tensor], group.size).requires_grad_() for group in self.groups
         }
 
     def __call__(self, leaves: Mapping[str, Tensor], batch: object) -> Tensor:
