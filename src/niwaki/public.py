@@ -62,7 +62,19 @@ from .moves import (
 )
 from .report import comparison, write_report
 from .signals import collect, probe, score
-from .store import load, load_checkpoint, load_training, save, save_checkpoint, save_training
+from .store import (
+    Parity,
+    export_onnx,
+    export_openvino,
+    load,
+    load_checkpoint,
+    load_program,
+    load_training,
+    save,
+    save_checkpoint,
+    save_program,
+    save_training,
+)
 from .structure import (
     Verdict,
     align_states,
@@ -108,6 +120,7 @@ __all__ = [
     "NiwakiError",
     "NormScale",
     "Normalised",
+    "Parity",
     "Patterned",
     "Plan",
     "Prune",
@@ -143,6 +156,8 @@ __all__ = [
     "dense",
     "discover",
     "exponential",
+    "export_onnx",
+    "export_openvino",
     "geometric",
     "gmp",
     "heads",
@@ -151,6 +166,7 @@ __all__ = [
     "linear",
     "load",
     "load_checkpoint",
+    "load_program",
     "load_training",
     "masked",
     "n_of_m",
@@ -160,6 +176,7 @@ __all__ = [
     "rigl_cosine",
     "save",
     "save_checkpoint",
+    "save_program",
     "save_training",
     "score",
     "shrink",

@@ -47,7 +47,19 @@ def damaged(form: Format, path: Path, what: str) -> str:
 
 
 @contextmanager
-def _opened(form: Format, path: Path) -> Generator[BufferedReader]:
+def opened(form: Format, path: Path) -> Generator[BufferedReader]:
+    """A file for reading.
+
+    Args:
+        form: what it should be.
+        path: where it should be.
+
+    Yields:
+        The open file.
+
+    Raises:
+        StoreError: missing, or it cannot be read.
+    """
     try:
         with path.open("rb") as file:
             yield file
@@ -57,21 +69,20 @@ def _opened(form: Format, path: Path) -> Generator[BufferedReader]:
         raise StoreError(f"cannot read {path}: {error.strerror or error}; check its permissions") from error
 
 
-def read_signed(form: Format, path: Path) -> dict[str, Any]:
-    """The checked contents of a file that `signed` made.
+def parsed(form: Format, path: Path, data: bytes) -> dict[str, Any]:
+    """The checked contents of what `signed` made.
 
     Args:
         form: what it should be.
-        path: where it should be.
+        path: where it was read.
+        data: the bytes.
 
     Returns:
         The contents, with format, version and checksum.
 
     Raises:
-        StoreError: missing, damaged, edited, or of another format or version.
+        StoreError: damaged, edited, or of another format or version.
     """
-    with _opened(form, path) as file:
-        data = file.read()
     try:
         contents = json.loads(data)
     except (ValueError, RecursionError) as error:
@@ -93,6 +104,13 @@ def read_signed(form: Format, path: Path) -> dict[str, Any]:
     return contents
 
 
+def read_signed(form: Format, path: Path) -> dict[str, Any]:
+    """The checked contents of a file that holds what `signed` made."""
+    with opened(form, path) as file:
+        data = file.read()
+    return parsed(form, path, data)
+
+
 def read_tensors(form: Format, path: Path, about: Mapping[str, Any], voucher: str) -> dict[str, Tensor]:
     """The tensors of a safetensors file, if it is the one that was written.
 
@@ -109,7 +127,7 @@ def read_tensors(form: Format, path: Path, about: Mapping[str, Any], voucher: st
         StoreError: missing, damaged or edited.
     """
     # In pieces and one by one: a large model is never in memory twice.
-    with _opened(form, path) as file:
+    with opened(form, path) as file:
         size = os.fstat(file.fileno()).st_size
         if size != about["bytes"]:
             raise StoreError(damaged(form, path, f"it has {size:,} bytes, {about['bytes']:,} were written"))
