@@ -17,7 +17,8 @@ def _pasts(x, y, order, lag):
 @pytest.mark.parametrize(("order", "lag", "theiler", "k"), [(1, 1, None, 2), (2, 1, 7, 4), (2, 3, None, 3)])
 def test_transfer_entropy_is_the_plain_loop(loops, order, lag, theiler, k):
     x, y = np.random.default_rng(0).normal(size=(2, 70))
-    expected = oracle.information(*_pasts(x, y, order, lag), k=k, theiler=theiler or order * lag)
+    past_x, now, past_y = _pasts(x, y, order, lag)
+    expected = oracle.information(past_x, now, past_y, k, theiler or order * lag)
     assert transfer_entropy(x, y, order, k, theiler, lag=lag, signed=True) == pytest.approx(expected, abs=1e-12)
     assert transfer_entropy(x, y, order, k, theiler, lag=lag) == pytest.approx(abs(expected), abs=1e-12)
 

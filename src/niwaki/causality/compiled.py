@@ -63,13 +63,10 @@ def _distances(
             offsets[u] = points[near[u], column] - points[row, column]
         spread = _spread(offsets) if scaled else 1.0
         for u in range(size):
-            for v in range(u):
-                apart = abs(offsets[u] - offsets[v])
-                if scaled:
-                    apart /= spread
-                if apart > out[u, v]:
-                    out[u, v] = apart
-                    out[v, u] = apart
+            # Both halves, so that the loop is one over neighbouring numbers.
+            for v in range(size):
+                apart = abs(offsets[u] - offsets[v]) / spread
+                out[u, v] = apart if apart > out[u, v] else out[u, v]
 
 
 @njit(cache=True, nogil=True)
@@ -78,11 +75,11 @@ def _within(of_cause: Floats, of_effect: Floats, scratch: tuple[Floats, Indices,
     size = len(joint)
     left = 0
     for u in range(size):
-        valid[u] = 1
         for v in range(size):
-            joint[u, v] = max(of_cause[u, v], of_effect[u, v])
-            if v < u and joint[u, v] == 0.0:
-                valid[u] = 0  # of equal rows the first stays
+            joint[u, v] = of_cause[u, v] if of_cause[u, v] > of_effect[u, v] else of_effect[u, v]
+        valid[u] = 1
+        for v in range(u):
+            valid[u] &= joint[u, v] != 0.0  # of equal rows the first stays
         left += valid[u]
     if left <= k:
         return 0.0
@@ -92,13 +89,13 @@ def _within(of_cause: Floats, of_effect: Floats, scratch: tuple[Floats, Indices,
             continue
         best[:] = np.inf
         for v in range(size):
-            if v == u or not valid[v] or joint[u, v] >= best[k - 1]:
+            if v == u or not valid[v]:
                 continue
-            place = k - 1
-            while place > 0 and best[place - 1] > joint[u, v]:
-                best[place] = best[place - 1]
-                place -= 1
-            best[place] = joint[u, v]
+            far = joint[u, v]
+            # Without branches, which would be guessed wrongly half the time.
+            for place in range(k):
+                less, far = min(best[place], far), max(best[place], far)
+                best[place] = less
         reach = best[k - 1]
         near_cause = 0
         near_effect = 0

@@ -48,7 +48,7 @@ def engine() -> Engine:
 
 
 # Above as many rows a tree pays, if the time window is not much wider than the neighbourhood.
-_TREE = 4000
+_TREE = 1000
 _WIDE = 64
 
 
