@@ -16,7 +16,7 @@ def _layer(**switches):
     return S4DLayer(3, 8, generator=torch.Generator().manual_seed(0), **switches).double()
 
 
-def _recurrence(layer: S4DLayer, u: np.ndarray) -> np.ndarray:
+def _recurrence(layer, u):
     """Every state of every channel by a loop over time; held inputs integrated in closed form."""
     value = {name: p.detach().numpy() for name, p in layer.named_parameters()}
     out = value["D"] * u
@@ -63,4 +63,4 @@ def test_an_odd_number_of_states_or_another_start_is_refused():
     with pytest.raises(ValueError, match="even number of states and init 'lin' or 'inv', not 7 and 'lin'"):
         S4DLayer(2, 7)
     with pytest.raises(ValueError, match="not 8 and 'legs'"):
-        S4DLayer(2, 8, init="legs")  # type: ignore[arg-type]
+        S4DLayer(2, 8, init="legs")

@@ -33,7 +33,7 @@ def test_the_modes_are_those_of_the_normal_part_of_hippo(size):
     np.testing.assert_allclose(poles.real, -0.5)
 
 
-def _by_hand(layer: S5Layer, u: np.ndarray) -> np.ndarray:
+def _by_hand(layer, u):
     """The layer by matrix exponentials and a loop over time, one state after the other."""
     value = {name: p.detach().double().numpy() for name, p in layer.named_parameters()}
     b, c = value["B"][..., 0] + 1j * value["B"][..., 1], value["C"][..., 0] + 1j * value["C"][..., 1]
@@ -71,7 +71,7 @@ def test_the_layer_is_its_equations(bidirectional, conjugate, discretisation):
 def test_one_member_of_each_pair_is_the_same_function_as_both():
     both = S5Layer(2, 8, conjugate=False, generator=torch.Generator().manual_seed(0)).double()
     one = S5Layer(2, 8, generator=torch.Generator().manual_seed(0)).double()
-    # The full layer is made of the stored members and their conjugates; it then takes the real part instead of twice it.
+    # The full layer holds the stored members and their conjugates; it takes the real part, not twice the real part.
     with torch.no_grad():
         for name in ("lambda_re", "lambda_im", "log_step", "B"):
             half = getattr(one, name).detach()
@@ -106,7 +106,7 @@ def test_sizes_that_do_not_divide_are_refused():
     with pytest.raises(ValueError, match="12 states cannot be cut into 8 blocks of pairs"):
         S5Layer(2, 12, blocks=8)
     with pytest.raises(ValueError, match="discretisation='euler' is unknown; choose 'zoh' or 'bilinear'"):
-        S5Layer(2, 4, discretisation="euler")  # type: ignore[arg-type]
+        S5Layer(2, 4, discretisation="euler")
     with pytest.raises(ValueError, match=r"states=\(8, 8\) with layers=3: give one positive number, or one for each"):
         zoo.s5(states=(8, 8), layers=3)
 
