@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .allocate import ErdosRenyi, ErdosRenyiKernel, Global, Patterned, Uniform
+from .allocate import ErdosRenyi, ErdosRenyiKernel, Global, Patterned, Uniform, ranked
 from .core import (
     AddressError,
     BudgetError,
@@ -172,6 +172,7 @@ __all__ = [
     "n_of_m",
     "polynomial",
     "probe",
+    "ranked",
     "rigl",
     "rigl_cosine",
     "save",

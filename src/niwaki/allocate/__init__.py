@@ -4,10 +4,11 @@ from .budget import check_density, keep_top
 from .local import ErdosRenyi, ErdosRenyiKernel, Uniform
 from .pattern import Patterned
 from .proportional import Claim, capped, proportional
-from .ranked import Global
+from .ranked import Cost, Global, ranked
 
 __all__ = [
     "Claim",
+    "Cost",
     "ErdosRenyi",
     "ErdosRenyiKernel",
     "Global",
@@ -17,4 +18,5 @@ __all__ = [
     "check_density",
     "keep_top",
     "proportional",
+    "ranked",
 ]

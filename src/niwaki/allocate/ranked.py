@@ -1,9 +1,9 @@
-"""The allocator that ranks the units of all groups together."""
+"""One ranking over the units of all groups: the allocator, and the one call from scores to the units that stay."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -13,9 +13,13 @@ from torch import Tensor
 from ..core.errors import BudgetError
 from ..core.group import Group
 from ..core.top import top
-from .budget import asked, check_scores, least, level, unreachable
+from .budget import asked, check_density, check_scores, least, level, unreachable
 
 Normalise = Literal["none", "l2", "mean", "max", "sum", "zscore"]
+Cost = Callable[[Mapping[str, Tensor]], float] | Mapping[str, float]
+"""What the kept units cost: a function of ``keep`` that never falls when units come in, or the cost of one unit."""
+
+_ROUNDING = 1e-9  # what a budget made of decimal fractions may be off by
 
 
 def _scale(row: Tensor, normalise: Normalise) -> tuple[float, float]:
@@ -100,7 +104,7 @@ class Global:
         floor = top(row, least(group, self.min_share))
         return values.masked_fill(floor, math.inf)
 
-    def _check(self, groups: Sequence[Group], scores: Mapping[str, Tensor], count: int) -> None:
+    def _check(self, groups: Sequence[Group], scores: Mapping[str, Tensor], count: int | None = None) -> None:
         ends = {g.name: (least(g, self.min_share), _available(g, scores[g.name])) for g in groups}
         for group in groups:
             low, high = ends[group.name]
@@ -109,24 +113,138 @@ class Global:
                     f"group {group.name!r} is to keep at least {low} units, but only {high} of {group.size} may be "
                     "kept (the others score -inf); lower min_share or min_keep, or score the removed units"
                 )
-        if not sum(low for low, _ in ends.values()) <= count <= sum(high for _, high in ends.values()):
+        reachable = sum(low for low, _ in ends.values()), sum(high for _, high in ends.values())
+        if count is not None and not reachable[0] <= count <= reachable[1]:
             raise unreachable(groups, count, ends)
+
+    def _order(self, groups: Sequence[Group], scores: Mapping[str, Tensor]) -> Tensor:
+        device = scores[groups[0].name].device
+        return torch.cat([self._ranks(g, scores[g.name]).to(device) for g in groups])
 
     def __call__(self, groups: Sequence[Group], scores: Mapping[str, Tensor], density: float) -> dict[str, Tensor]:
         """Booleans ``[size]`` per group name, ``True`` = kept."""
         count = asked(groups, density)
         check_scores(groups, scores)
         self._check(groups, scores, count)
-        if not groups:
-            return {}
-        device = scores[groups[0].name].device
-        ranking = torch.cat([self._ranks(g, scores[g.name]).to(device) for g in groups])
-        best = torch.split(top(ranking, count), [g.size for g in groups])
-        keep = {}
-        for group, row in zip(groups, best, strict=True):
-            found = scores[group.name]
-            if group.multiple_of > 1:
-                keep[group.name] = top(found, level(group, int(row.sum())))
-            else:
-                keep[group.name] = row.to(found.device, copy=True)
-        return keep
+        return _first(groups, scores, self._order(groups, scores), count, level) if groups else {}
+
+
+def _first(
+    groups: Sequence[Group],
+    scores: Mapping[str, Tensor],
+    ranking: Tensor,
+    count: int,
+    rounded: Callable[[Group, int], int],
+) -> dict[str, Tensor]:
+    """The first ``count`` units of a ranking, in each group rounded to a count that it allows."""
+    keep = {}
+    for group, row in zip(groups, torch.split(top(ranking, count), [g.size for g in groups]), strict=True):
+        found = scores[group.name]
+        if group.multiple_of > 1:
+            keep[group.name] = top(found, rounded(group, int(row.sum())))
+        else:
+            keep[group.name] = row.to(found.device, copy=True)
+    return keep
+
+
+def _up(group: Group, count: int) -> int:
+    return min(group.size, -(-count // group.multiple_of) * group.multiple_of)
+
+
+def _summed(groups: Sequence[Group], cost: Mapping[str, float]) -> Callable[[Mapping[str, Tensor]], float]:
+    for group in groups:
+        if not 0 <= cost.get(group.name, -1) < math.inf:
+            raise BudgetError(
+                f"cost= gives {cost.get(group.name)!r} for group {group.name!r}; give every group the cost of one of "
+                "its units, a number that is not negative"
+            )
+    return lambda keep: math.fsum(cost[name] * int(row.sum()) for name, row in keep.items())
+
+
+def _within(
+    groups: Sequence[Group], scores: Mapping[str, Tensor], ranking: Tensor, cost: Cost, density: float
+) -> dict[str, Tensor]:
+    # As many units, in the order of the ranking, as do not cost more than a share of what all cost.
+    price = cost if callable(cost) else _summed(groups, cost)
+    total = price({g.name: torch.ones(g.size, dtype=torch.bool) for g in groups})
+    if not 0 < total < math.inf:
+        raise BudgetError(f"all units together cost {total!r}; a share of that means nothing")
+
+    def at(count: int) -> tuple[dict[str, Tensor], float]:
+        keep = _first(groups, scores, ranking, count, level)
+        return keep, price(keep) / total
+
+    # Those that stay in any case rank at +inf, those that may not stay at -inf.
+    low, high = int(ranking.isposinf().sum()), int((~ranking.isneginf()).sum())
+    (best, least_share), (most, most_share) = at(low), at(high)
+    limit = density * (1 + _ROUNDING)
+    if least_share > limit:
+        raise BudgetError(
+            f"a density of {density:.6g} of the cost cannot be met: min_keep, multiple_of and min_share keep at least "
+            f"{least_share:.6g} of it; ask for more, or leave groups out"
+        )
+    if most_share <= limit:
+        return most
+    while high - low > 1:
+        middle = (low + high) // 2
+        keep, share = at(middle)
+        if share <= limit:
+            low, best = middle, keep
+        else:
+            high = middle
+    return best
+
+
+def ranked(
+    groups: Sequence[Group],
+    scores: Mapping[str, Tensor],
+    *,
+    density: float,
+    cost: Cost | None = None,
+    normalise: Normalise = "none",
+    min_share: float = 0.0,
+) -> dict[str, Tensor]:
+    """The one-call way from scores to the units that stay: the best of all groups in one ranking.
+
+    Without ``cost``, ``round(density * units)`` units stay, exactly. Groups with ``multiple_of`` keep that many or a
+    multiple; the last one to get units is rounded up, so that nothing more than asked is lost.
+
+    With ``cost``, the density is a share of what all units cost together, and is never exceeded: the ranking ends at
+    the first units (of a group with ``multiple_of``: portion) that no longer fit.
+
+    Either way each group first keeps ``min_keep`` units (rounded up to ``multiple_of``) and ``min_share`` of its
+    own, equal scores stand in the order of groups and units, and what stays at one density stays at every higher one.
+
+    Args:
+        groups: the groups.
+        scores: ``[size]`` per group name, higher = keep; ``-inf`` marks a unit that is not to be kept.
+        density: the share that stays, above 0 and at most 1.
+        cost: what one unit of each group costs, by group name; or a function of ``keep`` that says what a choice costs,
+            such as the parameters or the time of the model that is left, and does not fall when units come in.
+        normalise: how scores of different groups are made comparable, as for `Global`.
+        min_share: the share of each group that stays in any case.
+
+    Returns:
+        Booleans ``[size]`` per group name, ``True`` = kept.
+
+    Raises:
+        BudgetError: the density cannot be met, or the costs are no costs.
+
+    >>> groups = [Group("a", 2, ()), Group("b", 3, ())]
+    >>> scores = {"a": torch.tensor([0.1, 0.2]), "b": torch.tensor([3.0, 4.0, 5.0])}
+    >>> {name: row.int().tolist() for name, row in ranked(groups, scores, density=0.6).items()}
+    {'a': [0, 1], 'b': [0, 1, 1]}
+    >>> keep = ranked(groups, scores, density=0.5, cost={"a": 1, "b": 10})  # 16 of 32, so one of each group and no more
+    >>> {name: row.int().tolist() for name, row in keep.items()}
+    {'a': [0, 1], 'b': [0, 0, 1]}
+    """
+    if not groups:
+        raise BudgetError("there are no groups: nothing can be ranked; `groups.left_out` has the reasons")
+    ranking = Global(normalise, min_share)
+    check_scores(groups, scores)
+    if cost is not None:
+        ranking._check(groups, scores)
+        return _within(groups, scores, ranking._order(groups, scores), cost, check_density(density))
+    count = asked(groups, density)
+    ranking._check(groups, scores, count)
+    return _first(groups, scores, ranking._order(groups, scores), count, _up)
