@@ -129,7 +129,7 @@ def strata_of(
     for name, values in columns.items():
         column = _complete(values, f"the covariate {name!r}")
         here, words = _levels(name, column, (bins_of or {}).get(name))
-        if len(words) > max(2, len(here) // 2) or (column.kind == "number" and len(words) > _MANY):
+        if len(words) > max(2, len(here) // 2) or (_is_measured(column) and len(words) > _MANY):
             raise PatternError(
                 f"the covariate {name!r} has {len(words)} values for {len(here)} samples, and strata of one sample can "
                 f"show nothing; put values together, or cut numbers into bins (--bin {name}=5)"
@@ -138,6 +138,10 @@ def strata_of(
         names = [f"{first}, {word}".removeprefix(", ") for first in names for word in words]
     found, codes = np.unique(codes, return_inverse=True)
     return Strata(codes.reshape(-1).astype(np.int64), tuple(names[at] for at in found))
+
+
+def _is_measured(column: Column) -> bool:
+    return column.kind == "number" and bool((column.values != np.floor(column.values)).any())
 
 
 def _levels(name: str, column: Column, bins: int | None) -> tuple[NDArray[np.int64], list[str]]:

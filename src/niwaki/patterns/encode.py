@@ -105,7 +105,7 @@ def items_of(
 
 
 def _checked(columns: Mapping[str, Sequence[object] | NDArray[Any]], bins: int, bins_of: Mapping[str, int]) -> int:
-    """How many samples there are."""
+    # How many samples there are.
     if not columns:
         raise PatternError("the table has no columns to make items of; give at least one beside label and covariate")
     lengths = {name: len(values) for name, values in columns.items()}
@@ -146,7 +146,7 @@ def _missing(name: str, column: Column, missing: Missing, parts: list[tuple[str,
 
 
 def _parts(name: str, column: Column, bins: int) -> list[tuple[str, Bools]]:
-    """Names and flags of the items of one column."""
+    # Names and flags of the items of one column.
     if column.kind == "flag":
         return [(name, column.present & column.values.astype(np.bool_))]
     known = np.unique(column.values[column.present])

@@ -95,7 +95,7 @@ def _text(path: Path) -> str:
 
 
 def _rows(path: Path) -> list[tuple[int, list[str]]]:
-    """Line number and cells of every line that is not blank."""
+    # Line number and cells of every line that is not blank.
     text = _text(path)
     first = next((line for line in text.splitlines() if line.strip()), None)
     if first is None:
@@ -140,6 +140,9 @@ def read_transactions(path: Path | str) -> Items:
 
     Returns:
         The items, named by their numbers, in the order of the numbers.
+
+    Raises:
+        PatternError: the file cannot be read, or holds something else.
     """
     path = Path(path)
     lines = _text(path).splitlines()
