@@ -89,7 +89,7 @@ from .structure import (
     verify,
     weights,
 )
-from .train import Plan, Sparsifier, Values
+from .train import Plan, Sparsifier, Values, reestimate_norms
 
 __all__ = [
     "AddressError",
@@ -173,6 +173,7 @@ __all__ = [
     "polynomial",
     "probe",
     "ranked",
+    "reestimate_norms",
     "rigl",
     "rigl_cosine",
     "save",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager
+from itertools import chain
 from typing import Any
 
 import torch
@@ -50,14 +51,15 @@ def run_forward(model: nn.Module, forward: Forward, batches: Iterable[Batch]) ->
     """Run a model on every batch, without gradients; its buffers are copied, so that it stays as it is.
 
     Args:
-        model: the model, wrapped or not, in the mode it is in; its first parameter says where batches are brought.
+        model: the model, wrapped or not, in the mode it is in; batches are brought to where its first tensor is.
         forward: calls it on a batch.
         batches: the batches; none at all is an error.
     """
     inner, count = bare_model(model), 0
-    stepper, device = Stepper(inner, forward), next(inner.parameters()).device
+    stepper, held = Stepper(inner, forward), next(chain(inner.parameters(), inner.buffers()), None)
     with torch.no_grad():
         for batch in batches:
-            functional_call(stepper, detached_state(stepper), (on_device(batch, device),))
+            there = batch if held is None else on_device(batch, held.device)
+            functional_call(stepper, detached_state(stepper), (there,))
             count += 1
     check_count(count)

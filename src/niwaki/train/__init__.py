@@ -1,7 +1,8 @@
 """The sparsifier: the only stateful object."""
 
 from .plan import Plan
+from .reestimate import reestimate_norms
 from .sparsifier import Sparsifier
 from .values import Values
 
-__all__ = ["Plan", "Sparsifier", "Values"]
+__all__ = ["Plan", "Sparsifier", "Values", "reestimate_norms"]
