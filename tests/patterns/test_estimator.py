@@ -158,7 +158,7 @@ def test_one_class_strata_constant_and_equal_items_change_nothing(data):
 
 def test_an_interrupt_leaves_what_is_proven():
     rng = np.random.default_rng(2)
-    X = rng.random((250, 14)) < 0.6
+    X = rng.random((250, 12)) < 0.6
     y = (X[:, 1] & X[:, 3]) ^ (rng.random(250) < 0.05)
     told = []
 

@@ -52,6 +52,26 @@ def inflation(statistics: Floats) -> float:
     return float(np.median(statistics) / 0.45493642311957283) if len(statistics) else float("nan")
 
 
+def quantiles(statistics: Floats, points: int = 120) -> Floats:
+    """Statistics from the greatest down beside the p-values expected at their ranks, more densely at the top.
+
+    Args:
+        statistics: one row for each test, ``[tests, patterns]``.
+        points: about how many.
+
+    Returns:
+        The expected p-values and below them the statistics of each test, ``[1 + tests, points]``.
+
+    >>> quantiles(np.array([[1.0, 4.0]])).tolist()
+    [[0.25, 0.75], [4.0, 1.0]]
+    """
+    count = statistics.shape[1]
+    if not count:
+        return np.zeros((1 + len(statistics), 0))
+    ranks = np.unique(np.geomspace(1, count, points).round().astype(np.int64))
+    return np.vstack([(ranks - 0.5) / count, -np.sort(-statistics, axis=1)[:, ranks - 1]])
+
+
 def false_discovery(p: Floats, family: Floats) -> Floats:
     """The q-values of some p-values among a family of p-values (Benjamini and Hochberg 1995).
 

@@ -92,6 +92,8 @@ class Findings:
         testable: how many patterns are testable.
         inflation: median statistic of the testable patterns over that of the null; near 1 without confounding.
         inflation_pooled: the same for the test that ignores the strata.
+        quantiles: of the testable patterns' statistics, for an inflation plot, ``[3, points]``: the p-value expected if
+            nothing were there, the statistic, and that of the test that ignores the strata.
         complete: whether the search came to its end. If not, only patterns proven significant are listed, and
             ``threshold``, ``testable``, ``q`` and the inflations are ``nan`` or counts so far.
         search: the settings.
@@ -119,6 +121,7 @@ class Findings:
     testable: int
     inflation: float
     inflation_pooled: float
+    quantiles: Floats
     complete: bool
     search: Search
     samples: int

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from . import state
 from .bounds import p_value, upper
-from .effects import false_discovery, inflation, odds_ratio
+from .effects import false_discovery, inflation, odds_ratio, quantiles
 from .findings import Findings, Floats, Ints
 from .ladder import LINEAR, capacity
 from .layout import Layout
@@ -151,6 +151,7 @@ def gathered(layout: Layout, levels: Ints, search: Search, tally: Tally, verdict
         testable=testable.shape[1] if verdict.complete else verdict.testable,
         inflation=inflation(testable[1]),
         inflation_pooled=inflation(testable[2]),
+        quantiles=quantiles(testable[1:]),
         complete=verdict.complete,
         search=search,
         samples=int(layout.sizes.sum()),
