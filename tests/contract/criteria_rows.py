@@ -9,12 +9,14 @@ import numpy as np
 
 from niwaki.core import Criterion
 from niwaki.criteria import (
+    H2,
     BrainDamage,
     Fisher,
     GeometricMedian,
     Gradient,
     Grasp,
     GroupFisher,
+    HInfinity,
     Lamp,
     Magnitude,
     Movement,
@@ -24,6 +26,7 @@ from niwaki.criteria import (
     SecondTaylor,
     Snip,
     SynFlow,
+    TailShare,
     Taylor,
     Wanda,
 )
@@ -43,6 +46,11 @@ def on_single_weights(case: Case) -> bool:
 def on_roles(case: Case) -> bool:
     """Channels whose slices say what they are."""
     return any(case.roles.values())
+
+
+def on_states(case: Case) -> bool:
+    """Groups whose units are linear systems."""
+    return case.group.dynamics is not None
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,6 +141,12 @@ ROWS = {
     "grasp_absolute": Row(Grasp(absolute=True), lambda m: abs((m["hessian_grad"] * m["weight"]).sum())),
     "synflow": Row(SynFlow(), lambda m: (m["flow"] * np.abs(m["weight"])).sum()),
     "random": Row(Random(), lambda m: m["noise"][0]),
+    "h_infinity": Row(HInfinity(), None, on_states),
+    "h_infinity_continuous": Row(HInfinity(continuous=True, eps=0), None, on_states),
+    "h_infinity_reference": Row(HInfinity(reference=True), None, on_states),
+    "h2": Row(H2(), None, on_states),
+    "tail_share": Row(TailShare(Magnitude()), None),
+    "tail_share_h_infinity": Row(TailShare(HInfinity()), None, on_states),
     "lamp": Row(Lamp(), None),
     "lamp_taylor": Row(Lamp(Taylor()), None),
 }

@@ -8,7 +8,7 @@ import torch
 
 from niwaki import criteria
 from niwaki.core import Criterion, Group, SignalError, Signals, Slice
-from niwaki.criteria import Lamp, Random
+from niwaki.criteria import H2, HInfinity, Lamp, Random, TailShare
 from tests.contract.criteria_rows import ROWS
 from tests.criteria.cases import CASES, of_unit, signals_for
 
@@ -147,8 +147,11 @@ def test_units_of_one_weight_score_as_the_weight_however_they_are_declared(row):
     assert torch.equal(criterion(along, Signals(values)), expected)
 
 
-# Lamp looks at its numbers, which the meta device has not; the accelerator test below has them.
-@pytest.mark.parametrize(("criterion", "case"), [p for p in PAIRS if not isinstance(p.values[0], Lamp)])
+# These look at their numbers, which the meta device has not; the accelerator test below has them.
+LOOKING = (Lamp, TailShare, HInfinity, H2)
+
+
+@pytest.mark.parametrize(("criterion", "case"), [p for p in PAIRS if not isinstance(p.values[0], LOOKING)])
 def test_scores_stay_on_the_device_of_the_signals(criterion, case):
     signals = signals_for(case)
     elsewhere = Signals({k: {n: t.to("meta") for n, t in of.items()} for k, of in signals.values.items()})

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from niwaki.core import Group, Signals, Slice
+from niwaki.core import DiagonalSystem, Dynamics, Group, Signals, Slice
 
 KINDS = (
     "weight", "grad", "grad_sq", "grad_batches_sq", "grad_batches_abs", "hessian_grad", "hessian_diag", "flow",
@@ -36,7 +36,9 @@ class Case:
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
-        return {where.tensor: where.shape for where in self.group.slices}
+        # The rates of states lie beside their slices.
+        beside = {"rate": (self.group.size,)} if self.group.dynamics else {}
+        return {where.tensor: where.shape for where in self.group.slices} | beside
 
     @property
     def roles(self) -> dict[str, str]:
@@ -146,7 +148,22 @@ def _stream():
     return Case("stream", group, members, (1, 2, 0), lambda name, t: t[[1, 2, 0]][:, [1, 2, 0]])
 
 
-CASES = (_weights(), _blocks(), _inputs_first(), _channels(), _stream(), _wired())
+def _states():
+    # A state is a row of B, a column of C, and a rate that its pole is made of.
+    one = torch.tensor([[0], [1], [2]])
+    slices = (Slice("b", (3, 2), dim=0, index=one), Slice("c", (4, 3), dim=1, index=one))
+
+    def read(of):
+        rate = of("rate")
+        pole = torch.complex(-rate.abs(), 2 * rate)[:, None]
+        return DiagonalSystem(pole, torch.full_like(rate, 0.3)[:, None], of("b")[:, None], of("c").T[None, :, None])
+
+    group = Group("ssm", 3, slices, kind="state", dynamics=Dynamics(("rate", "b", "c"), read))
+    members = tuple((*(("b", (u, i)) for i in range(2)), *(("c", (o, u)) for o in range(4))) for u in range(3))
+    return Case("states", group, members, (2, 0, 1), lambda name, t: t[:, [2, 0, 1]] if name == "c" else t[[2, 0, 1]])
+
+
+CASES = (_weights(), _blocks(), _inputs_first(), _channels(), _stream(), _wired(), _states())
 
 
 def signals_for(case: Case, *, seed: int = 0, dtype: torch.dtype = torch.float64) -> Signals:
