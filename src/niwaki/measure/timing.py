@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -35,6 +35,59 @@ def _settled(clock: Callable[[], float]) -> float:
     return clock()
 
 
+def check_rounds(rounds: int, warmup: int) -> None:
+    """Check how often something is to be timed.
+
+    Args:
+        rounds: timed rounds.
+        warmup: rounds before them.
+
+    Raises:
+        TrainError: fewer than two rounds, or a negative warmup.
+    """
+    if rounds < 2 or warmup < 0:
+        raise TrainError(f"timing needs two rounds or more and no negative warmup, not {rounds} and {warmup}")
+
+
+def time_in_turns(
+    calls: Mapping[str, Callable[[], object]],
+    *,
+    rounds: int,
+    warmup: int,
+    repeats: Mapping[str, int] | None = None,
+    clock: Callable[[], float] = time.perf_counter,
+) -> dict[str, list[float]]:
+    """Time functions in turns.
+
+    Every round calls all of them, and every round another one goes first, so that none profits from its place. Work on
+    CUDA is waited for.
+
+    Args:
+        calls: the functions by name.
+        rounds: how often each is timed.
+        warmup: rounds before that, not timed.
+        repeats: how many calls make one timing; one where nothing is said.
+        clock: gives seconds.
+
+    Returns:
+        Seconds of one call, round by round, by name.
+    """
+    check_rounds(rounds, warmup)
+    names, often = list(calls), repeats or {}
+    seconds: dict[str, list[float]] = {name: [] for name in names}
+    for i in range(warmup + rounds):
+        first = i % len(names)
+        for name in names[first:] + names[:first]:
+            count, call = often.get(name, 1), calls[name]
+            start = _settled(clock)
+            for _ in range(count):
+                call()
+            spent = (_settled(clock) - start) / count
+            if i >= warmup:
+                seconds[name].append(spent)
+    return seconds
+
+
 def compare_times(
     a: Callable[[], object],
     b: Callable[[], object],
@@ -59,18 +112,9 @@ def compare_times(
         The medians and their ratio.
 
     Raises:
-        TrainError: fewer than two rounds, or a clock too coarse to see the second function.
+        TrainError: a clock too coarse to see the second function.
     """
-    if rounds < 2 or warmup < 0:
-        raise TrainError(f"timing needs two rounds or more and no negative warmup, not {rounds} and {warmup}")
-    seconds: dict[str, list[float]] = {"a": [], "b": []}
-    for i in range(warmup + rounds):
-        for name, call in [("a", a), ("b", b)][:: -1 if i % 2 else 1]:
-            start = _settled(clock)
-            call()
-            spent = _settled(clock) - start
-            if i >= warmup:
-                seconds[name].append(spent)
+    seconds = time_in_turns({"a": a, "b": b}, rounds=rounds, warmup=warmup, clock=clock)
     if min(seconds["b"]) <= 0:
         raise TrainError("timing: the second function took no time at all by this clock; let it do more work per call")
     median_a, median_b = statistics.median(seconds["a"]), statistics.median(seconds["b"])
