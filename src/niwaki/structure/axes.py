@@ -109,7 +109,7 @@ class Space:
             self.blurred.append(Note(axis.ids, why))
 
     def unify(self, *axes: Axis) -> Axis:
-        """These axes are one. The first live one stands for all; a fixed one fixes all."""
+        """These axes are one. The first live one stands for all, zero if all are; a fixed one fixes all."""
         first = next((axis for axis in axes if axis.is_live), axes[0])
         for axis in axes:
             if axis is first or axis.ids is first.ids:
@@ -118,7 +118,7 @@ class Space:
                 self.pairs.append((first.ids, axis.ids))
             else:
                 self.freeze(first, axis.why or "meets an axis that cannot be cut")
-        return first
+        return first if not first.zero or all(axis.zero for axis in axes) else replace(first, zero=False)
 
     def part(self, axis: Axis, index: Ids | slice) -> Axis:
         """Some positions of an axis."""

@@ -46,7 +46,10 @@ def _other(site: Site, shape: tuple[int, ...] | None) -> Axes | None:
 
 
 def _at_zero(op: OpOverload, args: Mapping[str, Any], zeros: tuple[bool, ...]) -> str:
-    """What the operator gives where some operands are zero and the others are anything: "zero", "nan" or "other"."""
+    """What the operator gives where some operands are zero and the others are anything: "zero", "nan" or "other".
+
+    "nan" also stands for the infinite, which times the zero weight of a masked unit is no number either.
+    """
     plain = tuple(repr(value) for value in args.values() if not _holds_tensor(value))
     key = (op, plain, zeros)
     if key not in _KNOWN:
@@ -68,7 +71,7 @@ def _tried(op: OpOverload, args: Mapping[str, Any], zeros: tuple[bool, ...]) -> 
         except (RuntimeError, TypeError, NotImplementedError):
             return "other"  # an operator of whole numbers or of booleans: nothing is known of it at zero
         first = result if isinstance(result, Tensor) else result[0]
-        if first.is_floating_point() and bool(first.isnan().any()):
+        if not bool(first.isfinite().all()):
             return "nan"
         if bool((first != 0).any()):
             return "other"

@@ -85,7 +85,17 @@ def narrow(site: Site) -> Sequence[Axes | None]:
     dim = site.dim("dim", len(tensor.axes))
     if shape[dim] == tensor.axes[dim].size:
         return [tensor.axes]
-    size = tensor.axes[dim].size
     start, end, step = site.value("start", 0) or 0, site.value("end"), site.value("step", 1)
-    span = slice(*slice(start, end if end is None else min(end, size), step).indices(size))
-    return [_with(tensor.axes, dim, site.space.part(tensor.axes[dim], span))]
+    return [_with(tensor.axes, dim, _every(site, tensor.axes[dim], slice(start, end, step), shape[dim]))]
+
+
+def _every(site: Site, axis: Axis, span: slice, count: int) -> Axis:
+    """Every so-many-th position: whole runs of that many go, or the count would fall out of step."""
+    if span.step == 1:
+        return site.space.part(axis, slice(*span.indices(axis.size)))
+    if axis.size % span.step == 0 and count == axis.size // span.step:
+        outer, inner = site.space.split(axis, count)
+        site.space.freeze(inner, "positions of one run")
+        return outer
+    site.space.freeze(axis, "positions at a fixed distance are taken from it")
+    return fixed(count, "positions at a fixed distance")
