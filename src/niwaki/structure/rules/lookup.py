@@ -33,11 +33,23 @@ def indexed(site: Site) -> Sequence[Axes | None]:
     assert shape is not None
     others = [axis for place, axis in enumerate(tensor.axes) if place not in places]
     count = len(shape) - len(others)
+    if count < max((len(indices[place].axes) for place in places), default=0):
+        return _masked(site, tensor, [indices[place] for place in places], places[0])
     # Neighbouring indices put their axes where they stood, scattered ones in front.
     together = places == list(range(places[0], places[-1] + 1)) if places else True
     start = places[0] if places and together else 0
     new = [fixed(size, _LOOKED_UP) for size in shape[start : start + count]]
     return [(*others[:start], *new, *others[start:])]
+
+
+def _masked(site: Site, tensor: Tracked, masks: list[Tracked], place: int) -> Sequence[Axes | None]:
+    """``x[mask]``: the axes under the mask become one, of as many positions as it picks."""
+    shape, end = site.outs[0], place + len(masks[0].axes)
+    if shape is None or len(masks) > 1 or len(shape) != len(tensor.axes) - len(masks[0].axes) + 1:
+        return freeze_all(site, _LOOKED_UP)
+    for axis in tensor.axes[place:end]:
+        site.space.freeze(axis, _LOOKED_UP)
+    return [(*tensor.axes[:place], fixed(shape[place], _LOOKED_UP), *tensor.axes[end:])]
 
 
 def index_selected(site: Site) -> Sequence[Axes | None]:
