@@ -76,6 +76,7 @@ from .store import (
     save_training,
 )
 from .structure import (
+    Outcome,
     Verdict,
     align_states,
     blocks,
@@ -84,6 +85,8 @@ from .structure import (
     heads,
     masked,
     n_of_m,
+    outcome,
+    parameters_left,
     shrink,
     states,
     verify,
@@ -121,6 +124,7 @@ __all__ = [
     "NormScale",
     "Normalised",
     "Parity",
+    "Outcome",
     "Patterned",
     "Plan",
     "Prune",
@@ -170,6 +174,8 @@ __all__ = [
     "load_training",
     "masked",
     "n_of_m",
+    "outcome",
+    "parameters_left",
     "polynomial",
     "probe",
     "ranked",

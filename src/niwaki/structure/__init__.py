@@ -4,10 +4,12 @@ from .declare import blocks, n_of_m, weights
 from .discover import channels, discover, heads
 from .families import align_states, states
 from .masked import masked
+from .planned import Outcome, outcome, parameters_left
 from .shrink import apply_cut, shrink
 from .verify import Verdict, verify
 
 __all__ = [
+    "Outcome",
     "Verdict",
     "align_states",
     "apply_cut",
@@ -17,6 +19,8 @@ __all__ = [
     "heads",
     "masked",
     "n_of_m",
+    "outcome",
+    "parameters_left",
     "shrink",
     "states",
     "verify",

@@ -81,7 +81,19 @@ def _check_buffers(groups: Sequence[Group], tensors: Mapping[str, Tensor]) -> No
                 )
 
 
-def _kept(groups: Sequence[Group], keep: Mapping[str, Tensor]) -> dict[str, dict[int, Tensor]]:
+def kept_positions(groups: Sequence[Group], keep: Mapping[str, Tensor]) -> dict[str, dict[int, Tensor]]:
+    """The positions that no group removes, ascending, by tensor and axis; axes that lose nothing are absent.
+
+    Args:
+        groups: the groups.
+        keep: ``[size]`` booleans per group name; groups without an entry stay whole.
+
+    Returns:
+        Positions ``[n]`` on the CPU.
+
+    Raises:
+        GroupError: units that are no whole rows and columns, or an axis of which nothing would be left.
+    """
     stays: dict[tuple[str, int], Tensor] = {}
     for group in groups:
         if group.name not in keep or bool(keep[group.name].all()):
@@ -189,7 +201,7 @@ def cut_from(model: nn.Module, groups: Sequence[Group], keep: Mapping[str, Tenso
     check_groups(groups, parameters_of(model))
     _check_buffers(groups, tensors)
     check_keep(groups, keep)
-    kept = _kept(groups, keep)
+    kept = kept_positions(groups, keep)
     for name in kept:
         _check_plain(name, tensors[name], modules[name.rpartition(".")[0]])
     by_tensor = {id(tensors[name]): axes for name, axes in kept.items()}
