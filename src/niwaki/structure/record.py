@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
@@ -17,6 +18,7 @@ from torch.utils._pytree import tree_iter, tree_map
 
 from ..core.errors import GroupError
 from ..core.names import bare_model
+from .untouched import untouched
 
 Example = Any
 """A tensor, a tuple of positional inputs, or a mapping of keyword inputs."""
@@ -43,7 +45,8 @@ class Call:
 class Recording:
     """Everything one forward pass did.
 
-    ``names`` tells parameters and buffers (the first name of a shared one), ``storage`` which tensors share memory.
+    ``names`` tells parameters and buffers (the first name of a shared one), ``storage`` which tensors share memory,
+    ``constants`` the values of small tensors that the code made from numbers.
     ``reason`` is empty, or says why the pass needed real tensors.
     """
 
@@ -51,6 +54,7 @@ class Recording:
     shapes: dict[int, tuple[int, ...]] = field(default_factory=dict)
     storage: dict[int, int] = field(default_factory=dict)
     names: dict[int, str] = field(default_factory=dict)
+    constants: dict[int, Tensor] = field(default_factory=dict)
     inputs: set[int] = field(default_factory=set)
     outputs: list[int] = field(default_factory=list)
     reason: str = ""
@@ -65,6 +69,9 @@ class RecordingError(GroupError):
         self.module = module
 
 
+_SMALL = 64
+
+
 class _Notes(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Writes down what passes."""
 
@@ -75,10 +82,10 @@ class _Notes(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.seen: dict[int, tuple[Tensor, Ref]] = {}  # tensors are kept alive, so that their ids stay theirs
 
     def ref(self, tensor: Tensor) -> Ref:
-        """The number of a tensor, a new one if it was never seen."""
+        """The number of a tensor, a new one if it was never seen or has another shape by now."""
         known = self.seen.get(id(tensor))
-        if known is None:
-            known = self.seen[id(tensor)] = (tensor, Ref(len(self.seen)))
+        if known is None or self.recording.shapes[known[1].number] != tuple(tensor.shape):
+            known = self.seen[id(tensor)] = (tensor, Ref(len(self.recording.shapes)))
             self.recording.shapes[known[1].number] = tuple(tensor.shape)
             self.recording.storage[known[1].number] = _storage(tensor)
         return known[1]
@@ -92,6 +99,8 @@ class _Notes(TorchDispatchMode):  # type: ignore[no-untyped-call]
         named = {argument.name: value for argument, value in zip(func._schema.arguments, args, strict=False)}
         # Before the call: an operator that resizes its argument must not rewrite what went in.
         given = tree_map(lambda x: self.ref(x) if isinstance(x, Tensor) else x, named | kwargs)
+        if func is torch.ops.aten.lift_fresh.default and args[0].numel() <= _SMALL:
+            self.recording.constants[self.ref(args[0]).number] = args[0]
         result = func(*args, **kwargs)
         outs = tuple(self.ref(x) if isinstance(x, Tensor) else None for x in tree_iter(result))
         self.recording.calls.append(Call(func, given, outs, self.stack[-1]))
@@ -158,15 +167,20 @@ def _inputs(example: Example) -> tuple[tuple[Any, ...], dict[str, Any]]:
 
 
 def _state(model: nn.Module, make: Callable[[Tensor], Tensor]) -> tuple[dict[str, Tensor], dict[int, str]]:
-    """Stand-ins for parameters and buffers under every name they have; shared ones stay shared."""
+    """Stand-ins for parameters and buffers, shared ones shared, and the first name of each."""
     made: dict[int, Tensor] = {}
     first: dict[int, str] = {}
     state = {}
-    for name, tensor in [*model.named_parameters(remove_duplicate=False), *model.named_buffers(remove_duplicate=False)]:
-        if id(tensor) not in made:
-            made[id(tensor)] = make(tensor)
-            first[id(made[id(tensor)])] = name
-        state[name] = made[id(tensor)]
+    # By modules, not by names: a module that has two names would be swapped twice, and put back wrongly.
+    for path, module in model.named_modules():
+        for leaf, tensor in [*module._parameters.items(), *module._buffers.items()]:
+            if tensor is None:
+                continue
+            name = f"{path}.{leaf}" if path else leaf
+            if id(tensor) not in made:
+                made[id(tensor)] = make(tensor)
+                first[id(made[id(tensor)])] = name
+            state[name] = made[id(tensor)]
     return state, first
 
 
@@ -176,15 +190,18 @@ def _run(model: nn.Module, example: Example, *, fake: bool, training: bool = Fal
     args, kwargs = _inputs(example)
     device = next((x.device for x in tree_iter((args, kwargs)) if isinstance(x, Tensor)), torch.device("cpu"))
     with ExitStack() as stack:
+        stack.enter_context(untouched(model))
         stack.enter_context(quiet(model, training=training))
         stack.enter_context(_places(model, notes))
         if fake:
             mode = stack.enter_context(FakeTensorMode(allow_non_fake_inputs=True))
             args, kwargs = tree_map(lambda x: mode.from_tensor(x) if isinstance(x, Tensor) else x, (args, kwargs))
+        else:  # copies of all that a forward may write on
+            args, kwargs = tree_map(lambda x: x.clone() if isinstance(x, Tensor) else x, (args, kwargs))
 
         def stand_in(tensor: Tensor) -> Tensor:
             if not fake:
-                return tensor
+                return tensor if isinstance(tensor, nn.Parameter) else tensor.clone()
             place = device if tensor.is_meta else tensor.device
             return torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device=place)
 
@@ -194,7 +211,7 @@ def _run(model: nn.Module, example: Example, *, fake: bool, training: bool = Fal
         recording.inputs.update(notes.ref(x).number for x in tree_iter((args, kwargs)) if isinstance(x, Tensor))
         try:
             with notes:
-                result = torch.func.functional_call(model, state, args, kwargs)
+                result = torch.func.functional_call(model, state, args, kwargs, tie_weights=False)
         except Exception as error:
             where = f"in module {notes.stack[-1]!r} " if notes.stack[-1] else ""
             raise RecordingError(
@@ -207,15 +224,20 @@ def _run(model: nn.Module, example: Example, *, fake: bool, training: bool = Fal
     return recording
 
 
-def _plain(result: Any) -> Any:
+def _plain(result: Any, above: tuple[int, ...] = ()) -> Any:
     """Outputs as containers that can be walked: dataclasses and objects that hold tensors (caches) become mappings."""
+    if id(result) in above:
+        return None
+    above = (*above, id(result))
     if isinstance(result, Mapping):
-        return {key: _plain(value) for key, value in result.items()}
-    if isinstance(result, tuple | list):
-        return [_plain(value) for value in result]
+        return {key: _plain(value, above) for key, value in result.items()}
+    if isinstance(result, tuple | list | set | frozenset | deque):
+        return [_plain(value, above) for value in result]
     if isinstance(result, Tensor) or not hasattr(result, "__dict__") or isinstance(result, type | nn.Module):
         return result
-    return {key: _plain(value) for key, value in vars(result).items()}
+    if "Cache" in type(result).__name__:
+        return None  # keys and values kept for the next token: they have as many heads as the model
+    return {key: _plain(value, above) for key, value in vars(result).items()}
 
 
 def record(model: nn.Module, example: Example) -> Recording:

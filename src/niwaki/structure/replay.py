@@ -9,6 +9,7 @@ none, the units involved are left alone, and the reason is told.
 from __future__ import annotations
 
 import copy
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -138,20 +139,23 @@ def _falls(trial: Trial, place: int) -> dict[int, dict[int, int]]:
 
 
 def _candidates(module: nn.Module, size: int) -> list[str]:
+    if type(module).__module__.startswith("torch.nn."):
+        return []  # the sizes of torch's own layers follow their tensors
     return [name for name, value in vars(module).items() if type(value) is int and value == size and name[0] != "_"]
 
 
-def _twins(modules: Mapping[str, nn.Module], trial: Trial, place: int) -> list[int]:
-    """The needed calls of one operator in modules of one class: what holds at one of them holds at all."""
-    here, calls = trial.recording.calls[place], trial.recording.calls
-    kind = type(modules[here.module])
-    return [
-        made.place for made in trial.made
-        if calls[made.place].op is here.op and type(modules[calls[made.place].module]) is kind
-    ]  # fmt: skip
-
-
 _NOT_SIZES = ("idx", "index", "layer", "depth", "stage", "block", "training", "kernel", "stride", "window", "seed")
+
+
+def _twins(modules: Mapping[str, nn.Module], trial: Trial, place: int) -> list[int]:
+    """The same call, by operator and count, in every module of that class: what holds at one of them holds at all."""
+    here, calls = trial.recording.calls[place], trial.recording.calls
+    kind, seen, ordinal = type(modules[here.module]), Counter[str](), {}
+    for number, call in enumerate(calls):
+        if call.op is here.op and type(modules[call.module]) is kind:
+            ordinal[number] = seen[call.module]
+            seen[call.module] += 1
+    return [made.place for made in trial.made if ordinal.get(made.place) == ordinal[place]]
 
 
 def _lowered(model: nn.Module, trial: Trial, place: int) -> dict[str, list[Size]]:

@@ -96,7 +96,8 @@ def _name(slices: Sequence[Slice], kind: str) -> str:
 
 def _sizes(space: Space, units: Units, members: Ids) -> Iterator[Size]:
     known = set(members.tolist())
-    for follower in space.followers:
+    # A layer that is called twice is noted twice, and falls once.
+    for follower in {(f.module, f.attribute): f for f in space.followers}.values():
         counts = Counter(root for root in units.roots[follower.ids].tolist() if root in known)
         if len(counts) == len(known) and len(set(counts.values())) == 1:
             yield Size(follower.module, follower.attribute, next(iter(counts.values())))

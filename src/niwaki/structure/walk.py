@@ -37,7 +37,7 @@ class Walk:
         """Let the rule of one call say what comes out."""
         args = tree_map(lambda x: self.tracked(x) if isinstance(x, Ref) else x, dict(call.args))
         outs = [None if ref is None else self.recording.shapes[ref.number] for ref in call.outs]
-        site = Site(call.op, args, outs, self.space, call.module, self.modules[call.module])
+        site = Site(call.op, args, outs, self.space, call.module, self.modules)
         rule = rule_of(call.op)
         if rule is None:
             where = f" (in {call.module})" if call.module else ""
@@ -64,12 +64,20 @@ class Walk:
                     self.axes[other] = tuple(replace(axis, zero=False) for axis in self.axes[other])
 
 
+def _written(call: Call) -> list[Ref]:
+    """The tensors that a call writes on without giving them back."""
+    if not call.op._schema.is_mutable:
+        return []
+    marked = [a.name for a in call.op._schema.arguments if a.alias_info is not None and a.alias_info.is_write]
+    return [x for name in marked for x in tree_iter(call.args.get(name)) if isinstance(x, Ref)]
+
+
 def _needed(recording: Recording) -> list[tuple[int, Call]]:
     """The calls on which the outputs depend, with their places; what is written into shared memory counts."""
     storages = {recording.storage[number] for number in recording.outputs}
     calls = []
     for place, call in reversed(list(enumerate(recording.calls))):
-        if any(ref is not None and recording.storage[ref.number] in storages for ref in call.outs):
+        if any(ref is not None and recording.storage[ref.number] in storages for ref in (*call.outs, *_written(call))):
             calls.append((place, call))
             storages.update(recording.storage[x.number] for x in tree_iter(dict(call.args)) if isinstance(x, Ref))
     return calls[::-1]

@@ -34,14 +34,14 @@ class Tracked:
 
 @dataclass(frozen=True, eq=False)
 class Site:
-    """One call. ``outs`` are the shapes of the tensors that came out, ``owner`` the module whose forward it ran in."""
+    """One call. ``outs`` are the shapes of what came out, ``module`` names the module in whose forward it ran."""
 
     op: OpOverload
     args: Mapping[str, Any]
     outs: Sequence[tuple[int, ...] | None]
     space: Space
     module: str
-    owner: nn.Module
+    modules: Mapping[str, nn.Module]
 
     def __getitem__(self, name: str) -> Tracked:
         """The tensor of this name."""
@@ -63,6 +63,14 @@ class Site:
         return (
             x for x in tree_iter(dict(self.args), is_leaf=lambda x: isinstance(x, Tracked)) if isinstance(x, Tracked)
         )
+
+    def counter(self, attribute: str, count: int, tensor: Tracked | None) -> str | None:
+        """The module in which a number of the call is written: the one that ran, or the owner of the tensor."""
+        leaf = next((axis.leaf for axis in tensor.axes if axis.leaf is not None), None) if tensor is not None else None
+        for name in (self.module, leaf[0].rpartition(".")[0] if leaf is not None else self.module):
+            if getattr(self.modules[name], attribute, None) == count:
+                return name
+        return None
 
     def dim(self, name: str, rank: int, default: int = 0) -> int:
         """An axis number, counted from the front."""

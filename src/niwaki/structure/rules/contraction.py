@@ -115,12 +115,15 @@ def attention(site: Site) -> Sequence[Axes | None]:
     space.unify(key[-2], value[-2])
     space.freeze(key[-2], "attention runs over it")
     mask = site.get("attn_mask") or site.get("attn_bias")
-    for place in range(-len(mask.axes), -2) if mask else ():
+    for place in range(-len(mask.axes), 0) if mask else ():
         assert mask is not None
-        if mask.axes[place].size == query[place].size:
+        if place == -1:
+            space.freeze(mask.axes[-1], "attention runs over it")
+        elif mask.axes[place].size == query[place].size:
             space.unify(query[place], mask.axes[place])
-    result = (*heads, query[-2], value[-1])
-    return [result, *(_rest(shape) for shape in site.outs[1:])]
+    # A query of zeros attends to everything alike: what comes out is not zero.
+    result = (*heads, replace(query[-2], zero=False), value[-1])
+    return [result, *(_rest(shape, (*heads, query[-2])) for shape in site.outs[1:])]
 
 
 def _shared(space: Space, query: Axis, key: Axis, value: Axis) -> Axis:
@@ -135,5 +138,8 @@ def _shared(space: Space, query: Axis, key: Axis, value: Axis) -> Axis:
     return query
 
 
-def _rest(shape: tuple[int, ...] | None) -> Axes | None:
-    return None if shape is None else tuple(fixed(size, "comes out of attention") for size in shape)
+def _rest(shape: tuple[int, ...] | None, like: Axes) -> Axes | None:
+    """The sums of exponentials, one per query, and numbers for the random generator."""
+    if shape is None or shape != tuple(axis.size for axis in like):
+        return None if shape is None else tuple(fixed(size, "comes out of attention") for size in shape)
+    return like

@@ -67,17 +67,18 @@ def _grouped(site: Site, channels: Axis, weight: Tracked, groups: int, turned: b
         contract(space, within, weight.axes[1])
         outer, inside = space.split(weight.axes[0], groups)
         space.unify(set_of, outer)
-    _follow(site, set_of, groups)
+    _follow(site, set_of, weight, groups)
     if not turned:
         return weight.axes[0]
     return replace(space.merge([set_of, inside]), zero=False)
 
 
-def _follow(site: Site, axis: Axis, count: int) -> None:
+def _follow(site: Site, axis: Axis, weight: Tracked, count: int) -> None:
     """The number of groups is written in the layer; where it is not, it must stay."""
     if axis.ids is None:
         return
-    if getattr(site.owner, "groups", None) == count:
-        site.space.followers.append(Follower(axis.ids, site.module, "groups"))
-    else:
+    module = site.counter("groups", count, weight)
+    if module is None:
         site.space.freeze(axis, "the number of groups is given by the code")
+    else:
+        site.space.followers.append(Follower(axis.ids, module, "groups"))

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from ..axes import Axis, Follower
-from .callsite import Axes, Site, Tracked, held
+from ..axes import Axis, Follower, fixed
+from .callsite import Axes, Site, Tracked
 
 _OVER = "a norm runs over it"
 
@@ -26,22 +26,28 @@ def _affine(site: Site, axis: Axis, names: Sequence[str]) -> Axis:
     return replace(axis, zero=masked, leaf=None)
 
 
+def _shifted(site: Site) -> list[Axis]:
+    """The axes of the input: what was zero is so no more, since a mean is taken away and a shift added."""
+    return [replace(axis, zero=False) for axis in site["input"].axes]
+
+
 def batch_norm(site: Site) -> Sequence[Axes | None]:
     """Each unit by its own statistics."""
-    axes = list(site["input"].axes)
+    axes = _shifted(site)
     axes[1] = _affine(site, axes[1], ("weight", "bias", "running_mean", "running_var"))
-    return [tuple(axes), *held(site, "statistics")[1:]]
+    return [tuple(axes), *_statistics(site, (axes[1],))]
 
 
 def layer_norm(site: Site) -> Sequence[Axes | None]:
     """Over the last axes: removing from one of them changes the statistics of all."""
     shape = site.value("normalized_shape")
-    axes = list(site["input"].axes)
+    axes = _shifted(site)
     weight, bias = site.get("weight"), site.get("bias")
     for place in range(-len(shape), 0):
         site.space.blur(axes[place], _OVER)
         axes[place] = _norm_axis(site, axes[place], place, (weight, bias))
-    return [tuple(axes), *held(site, "statistics")[1:]]
+    ones = [fixed(1, "a single unit")] * len(shape)
+    return [tuple(axes), *_statistics(site, (*axes[: -len(shape)], *ones))]
 
 
 def _norm_axis(site: Site, axis: Axis, place: int, tensors: tuple[Tracked | None, Tracked | None]) -> Axis:
@@ -61,15 +67,26 @@ def _norm_axis(site: Site, axis: Axis, place: int, tensors: tuple[Tracked | None
 def group_norm(site: Site) -> Sequence[Axes | None]:
     """Whole groups may go; inside a group removal changes its statistics."""
     count = int(site.value("group", site.value("num_groups", 1)))
-    axes = list(site["input"].axes)
+    axes = _shifted(site)
+    outer = fixed(count, "groups of a norm")
     if axes[1].ids is not None:
         outer, inner = site.space.split(axes[1], count) if count < axes[1].size else (axes[1], None)
         if inner is not None or count == 1:
             site.space.blur(inner if inner is not None else axes[1], _OVER)
         if outer.ids is not None:
-            if getattr(site.owner, "num_groups", None) == count:
-                site.space.followers.append(Follower(outer.ids, site.module, "num_groups"))
+            module = site.counter("num_groups", count, site.get("weight"))
+            if module is not None:
+                site.space.followers.append(Follower(outer.ids, module, "num_groups"))
             else:
                 site.space.freeze(outer, "the number of groups is given by the code")
     axes[1] = _affine(site, axes[1], ("weight", "bias"))
-    return [tuple(axes), *held(site, "statistics")[1:]]
+    return [tuple(axes), *_statistics(site, (axes[0], outer))]
+
+
+def _statistics(site: Site, like: Axes) -> list[Axes | None]:
+    """Means and deviations, where they come out: one per unit, group or place."""
+    sizes = tuple(axis.size for axis in like)
+    return [
+        None if shape is None else like if shape == sizes else tuple(fixed(size, "statistics") for size in shape)
+        for shape in site.outs[1:]
+    ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from ..axes import Axis, fixed
+from ..axes import Axis, Follower, fixed
 from .callsite import Axes, Site, freeze_all
 from .shaping import reshaped
 
@@ -35,7 +35,9 @@ def padded(site: Site) -> Sequence[Axes | None]:
     """New positions at the ends of an axis; they stay, what lies between them may go."""
     tensor, pad = site["self"], list(site.value("pad", site.value("padding", ())))
     zero = site.op._schema.name == "aten::constant_pad_nd" and not site.value("value", 0)
-    axes = list(tensor.axes)
+    # New positions along one axis hold the value at every position of the others, masked or not.
+    keeps = zero or "constant" not in site.op._schema.name or not any(pad)
+    axes = [replace(axis, zero=axis.zero and keeps, leaf=None) for axis in tensor.axes]
     for place in range(len(pad) // 2):
         left, right = pad[2 * place], pad[2 * place + 1]
         own = axes[-1 - place]
@@ -106,6 +108,11 @@ def windows(site: Site) -> Sequence[Axes | None]:
 
 def channels_shuffled(site: Site) -> Sequence[Axes | None]:
     """``channel_shuffle``: groups times places, read the other way round."""
-    tensor = site["self"]
-    outer, inner = site.space.split(tensor.axes[1], int(site.value("groups")))
+    tensor, count = site["self"], int(site.value("groups"))
+    outer, inner = site.space.split(tensor.axes[1], count)
+    module = site.counter("groups", count, None)
+    if module is None:
+        site.space.freeze(outer, "the number of groups is given by the code")
+    elif outer.ids is not None:
+        site.space.followers.append(Follower(outer.ids, module, "groups"))
     return [(tensor.axes[0], site.space.merge([inner, outer]), *tensor.axes[2:])]
