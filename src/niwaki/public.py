@@ -41,7 +41,7 @@ from .criteria import (
     Taylor,
     Wanda,
 )
-from .measure import Ledger, count_flops
+from .measure import Ledger, Timing, Timings, count_flops, latency
 from .methods import acdc, dense, gmp, iee, last, rigl, sparse_evolution, static
 from .moves import (
     Drop,
@@ -142,6 +142,8 @@ __all__ = [
     "TailShare",
     "Taylor",
     "Timeline",
+    "Timing",
+    "Timings",
     "TrainError",
     "Uniform",
     "Values",
@@ -167,6 +169,7 @@ __all__ = [
     "heads",
     "iee",
     "last",
+    "latency",
     "linear",
     "load",
     "load_checkpoint",

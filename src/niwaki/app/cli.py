@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from .bench_command import bench
 from .causes_command import causes
 from .shell import Debug, Json, Quiet
 from .shell import command as _command
@@ -166,3 +167,4 @@ def report(
 
 
 app.command()(causes)
+app.command()(bench)

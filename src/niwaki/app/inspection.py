@@ -22,8 +22,19 @@ from .methods import allocator_named, groups_of
 from .models import load_model
 
 
-def _example(model: nn.Module, size: str | None) -> Tensor | None:
-    # Of the size asked for, else of the size the model says it wants.
+def example_of(model: nn.Module, size: str | None) -> Tensor | None:
+    """One input of the size asked for, else of the size the model says it wants.
+
+    Args:
+        model: the model.
+        size: such as ``3x32x32``.
+
+    Returns:
+        A batch of one, or nothing where nobody says.
+
+    Raises:
+        AddressError: a size of another form.
+    """
     if size is not None:
         if not re.fullmatch(r"\d+(x\d+)*", size) or "0" in size.split("x"):
             raise AddressError(f"the input size {size!r} needs the form 3x32x32: channels, height, width")
@@ -75,7 +86,7 @@ def inspect_model(
     groups = groups_of(model, units)
     parameters = parameters_of(model)
     total = sum(p.numel() for p in parameters.values())
-    macs, all_macs, uncounted = _macs(model, _example(model, size))
+    macs, all_macs, uncounted = _macs(model, example_of(model, size))
     kept = {} if density is None else _kept(groups, parameters, allocator_named(allocator), density)
     layers = []
     for group in groups:

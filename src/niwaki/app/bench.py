@@ -1,0 +1,159 @@
+"""Which of several models is faster on this machine, and whether that can be told."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+from torch import Tensor, nn
+
+from ..core.errors import AddressError
+from ..measure import Timing, latency
+from ..signals.forward import evaluating
+from .assemble import device_named
+from .inspection import example_of
+from .saved import is_address, open_model
+
+
+def _names(texts: Sequence[str]) -> list[str]:
+    # The same model twice is a fair question, and its answer shows what the machine can tell.
+    return [text if texts.count(text) == 1 else f"{text} #{texts[: i + 1].count(text)}" for i, text in enumerate(texts)]
+
+
+def _inputs(models: Mapping[str, nn.Module], size: str | None, batch: int) -> Tensor:
+    found = [x for model in models.values() if (x := example_of(model, size)) is not None]
+    if not found:
+        raise AddressError(f"none of {', '.join(models)} says what inputs it takes; give their size: --input 3x32x32")
+    example = found[0].repeat(batch, *[1] * (found[0].dim() - 1))
+    drawn = torch.randn(example.shape, generator=torch.Generator().manual_seed(0))
+    return drawn.to(example.dtype) if example.is_floating_point() else example
+
+
+def _verdict(timing: Timing, first: str) -> str:
+    """In words, with the interval; plainly where nothing was gained."""
+    if timing.is_faster:
+        ends = f"{1 / timing.high:.2f} to {1 / timing.low:.2f}"
+        return f"{timing.name} is {1 / timing.ratio:.2f} times as fast as {first} (95 % interval {ends})"
+    told = "" if timing.is_slower else ", which contains 1"
+    return (
+        f"no gain here: {timing.name} takes {timing.ratio:.2f} times as long as {first} "
+        f"(95 % interval {timing.low:.2f} to {timing.high:.2f}{told})"
+    )
+
+
+def _check_inputs(models: Mapping[str, nn.Module], inputs: Tensor) -> None:
+    for name, model in models.items():
+        try:
+            with evaluating(model), torch.inference_mode():
+                model(inputs)
+        except (RuntimeError, TypeError, ValueError, IndexError) as error:
+            why = " ".join(str(error).split())[:300]
+            raise AddressError(
+                f"{name} does not take inputs of shape {tuple(inputs.shape)}: {why}. Give the size of one input, such "
+                "as --input 3x32x32"
+            ) from error
+
+
+def bench_models(
+    texts: Sequence[str],
+    *,
+    dense: str | None = None,
+    size: str | None = None,
+    batch: int = 1,
+    threads: int | None = None,
+    rounds: int = 30,
+    warmup: int = 5,
+    device: str = "cpu",
+) -> dict[str, Any]:
+    """Measure models against the first of them, in turns.
+
+    Args:
+        texts: addresses, folders of saved models, programs; the first is what the others are compared with.
+        dense: address of the dense model behind saved folders; the first address among ``texts`` if not given.
+        size: of one input, such as ``3x32x32``; what the models say of themselves if not given.
+        batch: inputs at a time.
+        threads: of torch on the CPU.
+        rounds: how often each is timed.
+        warmup: rounds before that.
+        device: where they run.
+
+    Returns:
+        Plain data: how it was measured, a row per model, and a verdict for each but the first.
+
+    Raises:
+        AddressError: fewer than two models, or no samples.
+    """
+    if len(texts) < 2 or batch < 1:
+        raise AddressError(
+            f"bench compares two models or more on one input or more, not {len(texts)} on {batch}; to see what one "
+            "model takes, give it twice"
+        )
+    dense = dense or next((text for text in texts if is_address(text)), None)
+    place = device_named(device)
+    models = {name: open_model(t, dense=dense) for name, t in zip(_names(texts), texts, strict=True)}
+    inputs = _inputs(models, size, batch).to(place)
+    models = {name: model.to(place) for name, model in models.items()}
+    _check_inputs(models, inputs)
+    found = latency(models, inputs, threads=threads, rounds=rounds, warmup=warmup)
+    first = found.rows[0].name
+    rows = [
+        {
+            "name": row.name,
+            "parameters": sum(p.numel() for p in models[row.name].parameters()),
+            "seconds": row.median,
+            "spread": row.spread,
+            "ratio": row.ratio,
+            "interval": [row.low, row.high],
+        }
+        for row in found.rows
+    ]
+    return {
+        "input": list(inputs.shape),
+        "device": str(place),
+        "threads": found.threads,
+        "rounds": rounds,
+        "attempts": found.attempts,
+        "calm": found.is_calm,
+        "models": rows,
+        "verdicts": [_verdict(row, first) for row in found.rows[1:]],
+    }
+
+
+def show(found: Mapping[str, Any], console: Console) -> None:
+    """Print what `bench_models` found.
+
+    Args:
+        found: the data.
+        console: where to.
+    """
+    shape = " x ".join(map(str, found["input"]))
+    threads = f"{found['threads']} CPU thread{'' if found['threads'] == 1 else 's'}"
+    where = threads if found["device"] == "cpu" else found["device"]
+    table = Table(title=f"one call on {shape}, {where}, medians of {found['rounds']} rounds in turns")
+    for column in ("model", "parameters", "milliseconds", "spread", "ratio", "95 % interval"):
+        table.add_column(column, justify="left" if column == "model" else "right", no_wrap=column == "model")
+    for i, row in enumerate(found["models"]):
+        ends = "{:.3f} to {:.3f}".format(*row["interval"]) if i else ""
+        ratio = f"{row['ratio']:.3f}"
+        table.add_row(
+            Text(row["name"]),
+            f"{row['parameters']:,}",
+            f"{1e3 * row['seconds']:.3f}",
+            f"{row['spread']:.1%}",
+            ratio,
+            ends,
+        )
+    console.print(table)
+    for verdict in found["verdicts"]:
+        console.print(verdict, highlight=False, markup=False)
+    if not found["calm"]:
+        worst = max(row["spread"] for row in found["models"])
+        console.print(
+            f"this machine was restless: quartiles up to {worst:.0%} of the median apart after {found['attempts']} "
+            "attempts. Close other programs, or give more --rounds",
+            highlight=False, markup=False,
+        )  # fmt: skip
