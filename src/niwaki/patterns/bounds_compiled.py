@@ -101,28 +101,27 @@ def envelope(x: Floats, sizes: Floats, ones: Floats, work: Floats) -> float:
 @compiled
 def reaches(x: Floats, sizes: Floats, ones: Floats, least: float, work: Floats) -> bool:
     """Whether the envelope is at least ``least``; mostly told by two bounds that need no sorting."""
-    right_f = right_g = left_f = left_g = right_most = left_most = 0.0
+    right_f = right_g = left_f = left_g = 0.0
     for j in range(len(x)):
-        share = ones[j] / sizes[j]
-        z = min(x[j], ones[j])
-        f = (1.0 - share) * z
-        ratio = share * (1.0 - z / sizes[j])
-        if f > 0.0 and ratio > 0.0:
-            right_f += f
-            right_g += f * ratio
-            right_most += f / ratio
-        z = min(x[j], sizes[j] - ones[j])
-        f = share * z
-        ratio = (1.0 - share) * (1.0 - z / sizes[j])
-        if f > 0.0 and ratio > 0.0:
-            left_f += f
-            left_g += f * ratio
-            left_most += f / ratio
-    # All strata together are one of the prefixes; by Cauchy and Schwarz none exceeds the sum of the single strata.
-    if right_f * right_f >= least * right_g or left_f * left_f >= least * left_g:
+        size, one, part = sizes[j], ones[j], 1.0 / sizes[j]  # one division is enough
+        zero, spread = size - one, one * (size - one) * part * part
+        z = min(x[j], one)
+        right_f += zero * part * z
+        right_g += spread * z * (1.0 - z * part)
+        z = min(x[j], zero)
+        left_f += one * part * z
+        left_g += spread * z * (1.0 - z * part)
+    # All strata together are one of the prefixes.
+    if right_f * right_f >= max(least * right_g, 1e-300) or left_f * left_f >= max(least * left_g, 1e-300):
         return True
-    if max(right_most, left_most) < least:
-        return False
-    if right_most >= least and _best_prefix(work, _side(x, sizes, ones, work, True)) >= least:
+    if least <= 0.0:
         return True
-    return left_most >= least and _best_prefix(work, _side(x, sizes, ones, work, False)) >= least
+    for right in (True, False):
+        count = _side(x, sizes, ones, work, right)
+        most = 0.0
+        for i in range(count):
+            most += work[1, i] / work[0, i]
+        # By Cauchy and Schwarz no prefix exceeds the sum over the single strata.
+        if most >= least and _best_prefix(work, count) >= least:
+            return True
+    return False

@@ -91,7 +91,7 @@ def new_tally(layout: Layout, search: Search, mode: int, *, log: bool = True) ->
 
 
 def clear(tally: Tally) -> Tally:
-    """Drop what is no longer testable; twice the memory where more than half stays."""
+    """Drop what is no longer testable; more memory where more than half of it stays filled."""
     numbers, least = tally.numbers, tally.values[state.LEAST]
     best = tally.best[:, : numbers[state.LOGGED]]
     best = best[:, best[0] >= least]
@@ -110,10 +110,10 @@ def clear(tally: Tally) -> Tally:
 
 
 def _fitted(array: NDArray[Any], room: int, axis: int = 0) -> NDArray[Any]:
-    """The array in as much memory as before, or in twice what it fills."""
+    """The array in as much memory as before, or in four times what it fills."""
     filled = array.shape[axis]
     wanted = list(array.shape)
-    wanted[axis] = max(room, 2 * filled + 1)
+    wanted[axis] = room if 2 * filled <= room else 4 * filled
     fresh = np.zeros(wanted, array.dtype)
     fresh[tuple(slice(n) for n in array.shape)] = array
     return fresh

@@ -65,7 +65,7 @@ class Tally(NamedTuple):
         kept: its greatest statistic and its own, for patterns that may be significant, ``[2, kept]``.
         cells: their samples in each cell, ``[kept, 2 * strata]``.
         ends: where their members end.
-        members: these, one pattern after the other.
+        members: these as columns of the table, ascending within each pattern.
     """
 
     histogram: Ints

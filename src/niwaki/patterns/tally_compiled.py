@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numpy.typing import NDArray
 
 from . import ladder, state
 from .bounds_compiled import best_statistic, pooled_statistic, statistic
@@ -86,15 +85,19 @@ def _shuffle(layout: Layout, stack: Stack, tally: Tally, shuffles: Shuffles, dep
 
 
 @compiled
-def _keep(tally: Tally, best: float, own: float, counts: Ints, members: NDArray[np.int32]) -> None:
+def _keep(tally: Tally, best: float, own: float, counts: Ints, members: Ints) -> None:
     numbers = tally.numbers
     row, end = numbers[state.KEPT], numbers[state.MEMBERS]
     tally.kept[0, row] = best
     tally.kept[1, row] = own
     for i in range(len(counts)):
         tally.cells[row, i] = counts[i]
-    for i in range(len(members)):
-        tally.members[end + i] = members[i]
+    for i in range(len(members)):  # sorted by hand: they are few
+        place = end + i
+        while place > end and tally.members[place - 1] > members[i]:
+            tally.members[place] = tally.members[place - 1]
+            place -= 1
+        tally.members[place] = members[i]
     numbers[state.KEPT] += 1
     numbers[state.MEMBERS] += len(members)
     tally.ends[row] = numbers[state.MEMBERS]
@@ -124,4 +127,4 @@ def count(layout: Layout, stack: Stack, tally: Tally, shuffles: Shuffles, depth:
     tally.best[2, row] = pooled_statistic(counts, sizes, ones)
     tally.numbers[state.LOGGED] += 1
     if own >= tally.values[state.KEEP]:
-        _keep(tally, best, own, counts, stack.members[:size])
+        _keep(tally, best, own, counts, layout.columns[stack.members[:size]])

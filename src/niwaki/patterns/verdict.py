@@ -122,11 +122,10 @@ def gathered(layout: Layout, levels: Ints, search: Search, tally: Tally, verdict
         is_found &= _is_testable(best, search, verdict)
     found = np.flatnonzero(is_found)
     sizes = np.diff(tally.ends[:rows], prepend=0)
-    members = layout.columns[_ragged(tally.members[: numbers[state.MEMBERS]].astype(np.int64), sizes, found)]
+    members = _ragged(tally.members[: numbers[state.MEMBERS]].astype(np.int64), sizes, found)
     width = int(layout.columns.max(initial=0)) + 1
     order = _by_p(own[found], members, sizes[found], width)
     members, sizes, found = _ragged(members, sizes[found], order), sizes[found][order], found[order]
-    members = members[np.lexsort((members, np.repeat(np.arange(len(found)), sizes)))]
     x, cases = (cells[found, ::2] + cells[found, 1::2]), cells[found, ::2]
     ratio, low, high = odds_ratio(
         cases.astype(float), x.astype(float), layout.sizes, layout.ones, confidence=search.confidence

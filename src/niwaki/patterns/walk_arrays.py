@@ -81,7 +81,7 @@ def _count(layout: Layout, stack: Stack, tally: Tally, shuffles: Shuffles, depth
         row, end, size = int(numbers[state.KEPT]), int(numbers[state.MEMBERS]), int(stack.span[depth, 4])
         tally.kept[:, row] = best, own
         tally.cells[row] = counts
-        tally.members[end : end + size] = stack.members[:size]
+        tally.members[end : end + size] = np.sort(layout.columns[stack.members[:size]])
         tally.ends[row] = end + size
         numbers[state.KEPT], numbers[state.MEMBERS] = row + 1, end + size
 

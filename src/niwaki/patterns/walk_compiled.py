@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import numpy as np
+from numpy.typing import NDArray
+
 from . import state
 from .bounds_compiled import reaches
 from .compiling import compiled, popcount
-from .findings import Floats
+from .findings import Floats, Ints
 from .layout import Layout, Words
 from .state import Shuffles, Stack, Tally
 from .tally_compiled import count
 
 
 @compiled
-def _overlap(layout: Layout, stack: Stack, depth: int, item: int, x: Floats) -> int:
-    """How many samples of the pattern at a depth hold an item, by stratum and in all."""
-    row, index, words, cells = layout.bits[item], stack.where[depth], stack.words[depth], stack.cells[depth]
+def _overlap(row: Words, where: NDArray[np.int32], words: Words, cells: Ints, x: Floats) -> int:
+    """How many samples of a pattern hold a row's item, by stratum and in all."""
     total = 0
     if cells[-1] == len(words):  # all words are there: side by side they are counted faster
         for j in range(len(x)):
@@ -27,7 +29,7 @@ def _overlap(layout: Layout, stack: Stack, depth: int, item: int, x: Floats) -> 
     for j in range(len(x)):
         found = 0
         for q in range(cells[2 * j], cells[2 * j + 2]):
-            found += popcount(words[q] & row[index[q]])
+            found += popcount(words[q] & row[where[q]])
         x[j] = found
         total += found
     return total
@@ -57,13 +59,17 @@ def _descend(layout: Layout, stack: Stack, depth: int, row: Words) -> int:
 
 
 @compiled
-def _is_within(layout: Layout, stack: Stack, depth: int, item: int) -> bool:
-    """Whether all samples of the pattern at a depth hold an item."""
-    row = layout.bits[item]
-    for q in range(stack.cells[depth, -1]):
-        if stack.words[depth, q] & ~row[stack.where[depth, q]]:
-            return False
-    return True
+def _is_covered(bits: Words, where: NDArray[np.int32], words: Words, gone: NDArray[np.int32]) -> bool:
+    """Whether all samples of a pattern hold one of the items that were dealt with before, the most frequent first."""
+    for i in range(len(gone) - 1, -1, -1):
+        item, is_within = gone[i], True
+        for q in range(len(words)):
+            if words[q] & ~bits[item, where[q]]:
+                is_within = False
+                break
+        if is_within:
+            return True
+    return False
 
 
 @compiled
@@ -87,6 +93,7 @@ def _extend(layout: Layout, stack: Stack, tally: Tally, depth: int, total: int) 
     """Candidates and members of the pattern on the next depth; how many members it has."""
     span, items, x = stack.span, stack.items, stack.margins[1]
     closed, limit = tally.flags[state.CLOSED], tally.flags[state.SIZE]
+    where, words, cells = stack.where[depth + 1], stack.words[depth + 1], stack.cells[depth + 1]
     size: int = span[depth + 1, 4]
     top = span[depth, 2]
     span[depth + 1, 0] = span[depth + 1, 1] = top
@@ -94,7 +101,7 @@ def _extend(layout: Layout, stack: Stack, tally: Tally, depth: int, total: int) 
         if not closed and size == limit:
             break
         item = items[place]
-        found = _overlap(layout, stack, depth + 1, item, x)
+        found = _overlap(layout.bits[item], where, words, cells, x)
         if found == total:
             if closed:
                 stack.members[size] = item
@@ -122,9 +129,10 @@ def visit(layout: Layout, stack: Stack, tally: Tally, shuffles: Shuffles) -> boo
     if not reaches(stack.margins[0], layout.sizes, layout.ones, tally.values[state.LEAST], stack.margins[2:]):
         return False
     if tally.flags[state.CLOSED]:
-        for i in range(gone):
-            if _is_within(layout, stack, depth + 1, stack.gone[i]):
-                return False
+        filled = stack.cells[depth + 1, -1]
+        where, words = stack.where[depth + 1, :filled], stack.words[depth + 1, :filled]
+        if _is_covered(layout.bits, where, words, stack.gone[:gone]):
+            return False
     stack.members[size] = item
     if not tally.flags[state.CLOSED] and not _is_minimal(layout, stack, total, size + 1):
         return False
