@@ -86,8 +86,8 @@ def picture(found: dict[str, list[list[int]]]) -> str:
     width, height = LEFT + 2 * WIDE + GAP + 20, TOP + HIGH + 58
     panels = [panel(name, rows, LEFT + i * (WIDE + GAP)) for i, (name, rows) in enumerate(found.items())]
     legend = "".join(
-        f'<path d="M{LEFT + 150 * i} {height - 8}h30" stroke="currentColor" stroke-width="2" '
-        f'stroke-dasharray="{STROKES[i]}"/><text x="{LEFT + 150 * i + 36}" y="{height - 4}">layer {i + 1}'
+        f'<path d="M{LEFT + 180 * i} {height - 8}h30" stroke="currentColor" stroke-width="2" '
+        f'stroke-dasharray="{STROKES[i]}"/><text x="{LEFT + 180 * i + 36}" y="{height - 4}">layer {i + 1}'
         f"{', the loud one' if i == 1 else ''}</text>"
         for i in range(LAYERS)
     )
