@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +11,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from tests.structure.declared import group
+from niwaki.structure import shrink
+from tests.structure.declared import group, kept
 
 
 @dataclass(frozen=True)
@@ -158,3 +160,23 @@ def oracle(net, model, units):
         for name, tensor in whole_state(small).items():
             tensor.copy_(found.get(name, state[name]))
     return small
+
+
+def small_of(net):
+    """A network, what shrink makes of it, its groups, and the units kept."""
+    torch.manual_seed(0)
+    model = net.make()
+    groups = net.groups(model)
+    keep = {"a": kept(groups[0].size, 0, 3), "b": kept(groups[1].size, 1, 2, 4)}
+    return model, shrink(model, groups, keep), groups, keep
+
+
+def by_hand(model, groups, keep):
+    """A copy with the removed units' slices at zero, one unit at a time."""
+    model = copy.deepcopy(model)
+    with torch.no_grad():
+        for g in groups:
+            for where in g.slices:
+                for unit in (~keep[g.name]).nonzero().flatten():
+                    model.get_parameter(where.tensor).index_fill_(where.dim, where.index[unit], 0)
+    return model

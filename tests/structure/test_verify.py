@@ -10,41 +10,29 @@ import torch
 from torch import Tensor, nn
 
 from niwaki.core import GroupError
-from niwaki.structure import masked, shrink, verify
+from niwaki.structure import shrink, verify
 from niwaki.structure.parting import tensors_in
-from tests.structure.cut_nets import NETS, whole_state
+from tests.structure.cut_nets import NETS, by_hand, small_of, whole_state
 from tests.structure.declared import group, kept
 
 every_net = pytest.mark.parametrize("net", NETS.values(), ids=NETS.keys())
-
-
-def small_of(net, inplace=False):
-    torch.manual_seed(0)
-    model = net.make()
-    groups = net.groups(model)
-    keep = {"a": kept(groups[0].size, 0, 3), "b": kept(groups[1].size, 1, 2, 4)}
-    return model, shrink(model, groups, keep), groups, keep
-
-
-def by_hand(model, groups, keep):
-    """A copy with the removed units' slices at zero, one unit at a time."""
-    model = copy.deepcopy(model)
-    with torch.no_grad():
-        for g in groups:
-            for where in g.slices:
-                for unit in (~keep[g.name]).nonzero().flatten():
-                    model.get_parameter(where.tensor).index_fill_(where.dim, where.index[unit], 0)
-    return model
 
 
 @every_net
 def test_a_shrunk_model_is_found_the_same(net):
     model, small, groups, keep = small_of(net)
     before, after = copy.deepcopy(model), copy.deepcopy(small)
-    verdict = verify(model, small, groups, keep, net.example())
+    x = net.example()
+    verdict = verify(model, small, groups, keep, x)
     assert verdict and verdict.same and verdict.where == ""
-    assert verdict.difference <= verdict.tolerance == 1e-4
+    assert verdict.difference <= verdict.tolerance < verdict.effect
+    with torch.no_grad():
+        dense, zeroed = (tensors_in(each.eval()(*x)) for each in (before, by_hand(model, groups, keep)))
+    effect = max(float((dense[at].double() - zeroed[at].double()).abs().max()) for at in dense)
+    assert verdict.effect == pytest.approx(effect, rel=1e-6)
     assert str(verdict).startswith("masked and shrunk model agree: the largest difference is")
+    assert "proves little" not in str(verdict)
+    before.train()
     for one, other in ((model, before), (small, after)):
         assert all(torch.equal(tensor, whole_state(other)[name]) for name, tensor in whole_state(one).items())
         assert one.training and not any(m._forward_hooks or m._forward_pre_hooks for m in one.modules())
@@ -234,6 +222,47 @@ def test_the_tolerance_is_that_of_the_dtype_or_the_one_given():
     assert not verify(model.double(), small.double(), groups, keep, x.double())
 
 
+def test_small_outputs_are_compared_by_their_own_size():
+    net = NETS["conv"]
+    model, small, groups, keep = small_of(net)
+    x = net.example()
+    with torch.no_grad():
+        for each in (model, small):
+            each.head.weight.mul_(1e-12)
+            each.head.bias.mul_(1e-12)
+        assert verify(model, small, groups, keep, x)
+        small.head.weight.mul_(1.01)
+    assert not verify(model, small, groups, keep, x)
+
+
+def test_agreement_that_proves_little_says_so():
+    net = NETS["conv"]
+    model, small, groups, keep = small_of(net)
+    with torch.no_grad():
+        model.head.weight.zero_()
+        small.head.weight.zero_()
+    verdict = verify(model, small, groups, keep, net.example())
+    assert verdict and verdict.effect == 0
+    assert str(verdict).endswith("but removing these units changes the outputs by only 0, so this proves little")
+
+
+def test_an_output_of_rounding_errors_beside_a_real_one():
+    class Both(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a, self.b = nn.Linear(3, 6), nn.Linear(6, 2)
+
+        def forward(self, x):
+            out = self.b(self.a(x))
+            return out, out.sum(0) - out.flip(0).sum(0)  # zero, but for rounding
+
+    torch.manual_seed(0)
+    model = Both()
+    g = group(model, "a", 6, [("a.weight", 0), ("a.bias", 0), ("b.weight", 1)])
+    keep = {"a": kept(6, 0, 1, 3)}
+    assert verify(model, shrink(model, [g], keep), [g], keep, torch.randn(50, 3))
+
+
 def test_dropout_is_off_and_random_numbers_are_the_same():
     class Noisy(nn.Module):
         def __init__(self):
@@ -249,38 +278,3 @@ def test_dropout_is_off_and_random_numbers_are_the_same():
     before = torch.random.get_rng_state()
     assert verify(model, shrink(model, [g], keep), [g], keep, torch.ones(4, 3))
     assert torch.equal(torch.random.get_rng_state(), before)
-
-
-@every_net
-def test_within_masked_the_model_is_the_masked_one(net):
-    model, _, groups, keep = small_of(net)
-    model.eval()
-    x, before = net.example(), copy.deepcopy(whole_state(model))
-    wanted = tensors_in(by_hand(model, groups, keep)(*x))
-    with masked(model, groups, keep) as same:
-        assert same is model
-        assert all(torch.equal(wanted[at], tensor) for at, tensor in tensors_in(model(*x)).items())
-    assert all(torch.equal(before[name], tensor) for name, tensor in whole_state(model).items())
-    with pytest.raises(KeyError), masked(model, groups, keep):
-        raise KeyError
-    assert all(torch.equal(before[name], tensor) for name, tensor in whole_state(model).items())
-
-
-def test_going_backwards_from_outside_of_masked_is_loud():
-    model, _, groups, keep = small_of(NETS["mlp"])
-    with masked(model, groups, keep):
-        loss = model(torch.randn(4, 3))["out"].sum()
-    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
-        loss.backward()
-
-
-def test_units_that_are_nan_are_masked_too():
-    model = nn.Linear(2, 2, bias=False)
-    nn.init.constant_(model.weight, float("nan"))
-    with masked(model, [group(model, "a", 2, [("weight", 0)])], {"a": kept(2)}):
-        assert torch.equal(model.weight, torch.zeros(2, 2))
-    with (
-        pytest.raises(GroupError, match="keep names the group 'b'"),
-        masked(model, [group(model, "a", 2, [("weight", 0)])], {"b": kept(2)}),
-    ):
-        pass

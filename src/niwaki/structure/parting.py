@@ -16,7 +16,7 @@ Picks = Mapping[tuple[int, int], Sequence[Tensor]]
 """By size before and after: the positions that may have been kept of such an axis."""
 
 _MOST = 64  # ways to pair up axes; more are not tried
-_LIMITS = {torch.float64: 1e-8, torch.float32: 1e-4, torch.bfloat16: 1e-1, torch.float16: 1e-2}
+_LIMITS = {torch.float64: 1e-8, torch.float32: 1e-4, torch.bfloat16: 5e-2, torch.float16: 1e-2}
 
 
 def tensors_in(value: object, path: str = "output") -> dict[str, Tensor]:
@@ -38,12 +38,18 @@ def tensors_in(value: object, path: str = "output") -> dict[str, Tensor]:
     return {name: tensor for at, part in parts for name, tensor in tensors_in(part, at).items()}
 
 
-def limit_of(tensor: Tensor, tolerance: float | None) -> float:
-    """How far a tensor may be off: the tolerance, or by default a share of its largest value (at least of one)."""
+def largest(tensor: Tensor) -> float:
+    """The largest absolute value that is finite; zero for an empty tensor and for whole numbers."""
+    if tensor.dtype not in _LIMITS or not tensor.numel():
+        return 0.0
+    return float(tensor.detach().abs().nan_to_num(0.0, 0.0).max())
+
+
+def limit_of(tensor: Tensor, tolerance: float | None, *, least: float = 0.0) -> float:
+    """How far a tensor may be off: the tolerance, or by default a share of its largest value, at least of ``least``."""
     if tolerance is not None:
         return tolerance
-    largest = float(tensor.detach().abs().max()) if tensor.numel() and tensor.dtype in _LIMITS else 0.0
-    return _LIMITS.get(tensor.dtype, 0.0) * max(1.0, largest)
+    return _LIMITS.get(tensor.dtype, 0.0) * max(least, largest(tensor))
 
 
 def gap(one: Tensor, other: Tensor) -> float:

@@ -18,8 +18,9 @@ from ..core.group import Group
 from ..core.names import bare_model, plain_name
 from .cutting import cut_from, modules_of
 from .masked import masked_parameters
-from .parting import Diary, Picks, gap, limit_of, parting, tensors_in, watched
+from .parting import Diary, Picks, gap, largest, limit_of, parting, tensors_in, watched
 
+_NOISE = 1e-3
 _Run = Callable[[nn.Module], object]
 
 
@@ -27,13 +28,15 @@ _Run = Callable[[nn.Module], object]
 class Verdict:
     """Whether a shrunk model gives what the masked one gives. True if so; its text says it in words.
 
-    ``difference`` is the largest absolute difference of any output, ``tolerance`` what was allowed, ``where`` the
-    first module whose outputs differ (empty if none does, or none can be named).
+    ``difference`` is the largest absolute difference of any output, ``tolerance`` what was allowed there, ``where`` the
+    first module whose outputs differ (empty if none does, or none can be named). ``effect`` is by how much the removal
+    changes the dense model's outputs: where it is no larger than the tolerance, agreement proves little.
     """
 
     same: bool
     difference: float
     tolerance: float
+    effect: float
     where: str
     words: str
 
@@ -92,9 +95,11 @@ def _difference(whole: object, small: object, tolerance: float | None) -> tuple[
         raise GroupError(f"the model gives a {type(whole).__name__} without tensors; there is nothing to compare")
     if before.keys() != after.keys():
         return float("inf"), 0.0, f"the masked model gives {', '.join(before)}, the shrunk one {', '.join(after)}"
+    # An output that is all rounding error, beside others that are not, need not agree in it.
+    least = _NOISE * max(largest(tensor) for tensor in before.values())
     worst, words = (0.0, 0.0), ""
     for at, tensor in before.items():
-        limit = limit_of(tensor, tolerance)
+        limit = limit_of(tensor, tolerance, least=least)
         if tensor.shape != after[at].shape:
             shapes = f"{tuple(tensor.shape)} in the masked model and {tuple(after[at].shape)} in the shrunk one"
             return float("inf"), limit, f"{at} has shape {shapes}"
@@ -107,6 +112,12 @@ def _difference(whole: object, small: object, tolerance: float | None) -> tuple[
     return *worst, words
 
 
+def _effect(dense: object, masked: object) -> float:
+    before, after = tensors_in(dense), tensors_in(masked)
+    pairs = [(before[at], after[at]) for at in before.keys() & after.keys() if before[at].shape == after[at].shape]
+    return max((gap(one, other) for one, other in pairs), default=0.0)
+
+
 def _picks(cut: Cut) -> Picks:
     found: dict[tuple[int, int], list[Tensor]] = {}
     for name, axes in cut.kept.items():
@@ -117,7 +128,7 @@ def _picks(cut: Cut) -> Picks:
     return found
 
 
-def _failed(run: _Run, small: nn.Module, error: Exception) -> Verdict:
+def _failed(run: _Run, small: nn.Module, error: Exception, effect: float) -> Verdict:
     inside: list[str] = []
     with watched(small, lambda name, module, output: None, inside):
         try:
@@ -127,7 +138,7 @@ def _failed(run: _Run, small: nn.Module, error: Exception) -> Verdict:
     where = inside[-1] if inside else ""
     place = f"module {where!r} ({type(modules_of(small)[where]).__name__})" if where else "the model's own forward"
     words = f"the shrunk model does not run: {type(error).__name__} in {place}: {error}"
-    return Verdict(same=False, difference=float("inf"), tolerance=0.0, where=where, words=words)
+    return Verdict(same=False, difference=float("inf"), tolerance=0.0, effect=effect, where=where, words=words)
 
 
 def _first_module(run: _Run, model: nn.Module, small: nn.Module, cut: Cut, tolerance: float | None) -> tuple[str, str]:
@@ -172,8 +183,8 @@ def verify(
         groups: the dense model's groups.
         keep: the units that stayed.
         inputs: a tensor, a tuple of inputs, or a mapping of keyword inputs.
-        tolerance: how far any output may be off. By default 1e-4 in float32 (1e-8 in float64, 0.1 in bfloat16, 0.01 in
-            float16), times the largest output if that is above one.
+        tolerance: how far any output may be off. By default 1e-4 (float64 1e-8, bfloat16 0.05, float16 0.01) times the
+            largest value of that output.
 
     Returns:
         The verdict: true if all outputs agree; otherwise it names the first module, in the order of execution, whose
@@ -197,16 +208,19 @@ def verify(
 
     with _evaluating(whole, less):
         wanted = run(whole)
+        effect = _effect(_run(whole, {}, inputs), wanted)
         try:
             found = run(less)
         except Exception as error:  # whatever a forward pass may raise
-            return _failed(run, less, error)
+            return _failed(run, less, error, effect)
         difference, limit, wrong = _difference(wanted, found, tolerance)
         if not wrong:
             words = (
                 f"masked and shrunk model agree: the largest difference is {difference:.3g} ({limit:.3g} is allowed)"
             )
-            return Verdict(same=True, difference=difference, tolerance=limit, where="", words=words)
+            if cut.kept and effect <= limit:
+                words += f"; but removing these units changes the outputs by only {effect:.3g}, so this proves little"
+            return Verdict(same=True, difference=difference, tolerance=limit, effect=effect, where="", words=words)
         where, why = _first_module(run, whole, less, cut, tolerance)
     words = f"{wrong}; {why}{_inexact(groups, keep)}"
-    return Verdict(same=False, difference=difference, tolerance=limit, where=where, words=words)
+    return Verdict(same=False, difference=difference, tolerance=limit, effect=effect, where=where, words=words)
