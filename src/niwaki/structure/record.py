@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import logging
 from collections import deque
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -18,7 +20,6 @@ from torch.utils._pytree import tree_iter, tree_map
 
 from ..core.errors import GroupError
 from ..core.names import bare_model
-from .untouched import untouched
 
 Example = Any
 """A tensor, a tuple of positional inputs, or a mapping of keyword inputs."""
@@ -134,24 +135,22 @@ def _places(model: nn.Module, notes: _Notes) -> Generator[None, None, None]:
 
 
 @contextmanager
-def quiet(model: nn.Module, *, training: bool) -> Generator[None, None, None]:
-    """One mode for all modules, no gradients, no fused kernels that hide what they do; all is put back afterwards."""
-    modes = {module: module.training for module in model.modules()}
-    fused = torch.backends.mha.get_fastpath_enabled()
-    mkldnn = torch._C._get_mkldnn_enabled()
+def _undisturbed() -> Generator[None, None, None]:
+    """No gradients, no fused kernels that hide what they do, no log of what may fail; all is put back afterwards."""
+    fused, mkldnn = torch.backends.mha.get_fastpath_enabled(), torch._C._get_mkldnn_enabled()
+    log = logging.getLogger("torch._subclasses.fake_tensor")
+    silent = log.disabled
     with torch.no_grad():
         try:
+            log.disabled = True
             torch.backends.mha.set_fastpath_enabled(False)
             # Not by torch.backends.mkldnn.flags, which warns about graphics cards it was not asked about.
             torch._C._set_mkldnn_enabled(False)
-            for module in modes:
-                module.training = training
             yield
         finally:
             torch.backends.mha.set_fastpath_enabled(fused)
             torch._C._set_mkldnn_enabled(mkldnn)
-            for module, mode in modes.items():
-                module.training = mode
+            log.disabled = silent
 
 
 def _inputs(example: Example) -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -166,22 +165,26 @@ def _inputs(example: Example) -> tuple[tuple[Any, ...], dict[str, Any]]:
     )
 
 
-def _state(model: nn.Module, make: Callable[[Tensor], Tensor]) -> tuple[dict[str, Tensor], dict[int, str]]:
-    """Stand-ins for parameters and buffers, shared ones shared, and the first name of each."""
-    made: dict[int, Tensor] = {}
-    first: dict[int, str] = {}
-    state = {}
-    # By modules, not by names: a module that has two names would be swapped twice, and put back wrongly.
-    for path, module in model.named_modules():
-        for leaf, tensor in [*module._parameters.items(), *module._buffers.items()]:
-            if tensor is None:
-                continue
-            name = f"{path}.{leaf}" if path else leaf
-            if id(tensor) not in made:
-                made[id(tensor)] = make(tensor)
-                first[id(made[id(tensor)])] = name
-            state[name] = made[id(tensor)]
-    return state, first
+def _double(model: nn.Module, make: Callable[[Tensor], Tensor]) -> tuple[nn.Module, dict[int, str]]:
+    """A copy with stand-ins for parameters and buffers, shared ones shared, and the first name of each stand-in.
+
+    The copy, and not the model, keeps what a forward leaves behind: modes, counters, cached tables.
+
+    Raises:
+        GroupError: the model cannot be copied.
+    """
+    memo: dict[int, Any] = {}
+    names: dict[int, str] = {}
+    for name, tensor in [*model.named_parameters(), *model.named_buffers()]:
+        if id(tensor) not in memo:
+            memo[id(tensor)] = make(tensor)
+            names[id(memo[id(tensor)])] = name
+    try:
+        return copy.deepcopy(model, memo), names
+    except (RuntimeError, TypeError) as error:
+        raise GroupError(
+            f"{type(model).__name__} cannot be copied ({error}); take off what cannot be copied, then find its groups"
+        ) from error
 
 
 def _run(model: nn.Module, example: Example, *, fake: bool, training: bool = False) -> Recording:
@@ -189,39 +192,41 @@ def _run(model: nn.Module, example: Example, *, fake: bool, training: bool = Fal
     notes = _Notes(recording)
     args, kwargs = _inputs(example)
     device = next((x.device for x in tree_iter((args, kwargs)) if isinstance(x, Tensor)), torch.device("cpu"))
+
+    def stand_in(tensor: Tensor) -> Tensor:
+        if not fake:
+            return tensor
+        place = device if tensor.is_meta else tensor.device
+        return torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device=place)
+
     with ExitStack() as stack:
-        stack.enter_context(untouched(model))
-        stack.enter_context(quiet(model, training=training))
-        stack.enter_context(_places(model, notes))
+        stack.enter_context(_undisturbed())
         if fake:
             mode = stack.enter_context(FakeTensorMode(allow_non_fake_inputs=True))
             args, kwargs = tree_map(lambda x: mode.from_tensor(x) if isinstance(x, Tensor) else x, (args, kwargs))
-        else:  # copies of all that a forward may write on
-            args, kwargs = tree_map(lambda x: x.clone() if isinstance(x, Tensor) else x, (args, kwargs))
-
-        def stand_in(tensor: Tensor) -> Tensor:
-            if not fake:
-                return tensor if isinstance(tensor, nn.Parameter) else tensor.clone()
-            place = device if tensor.is_meta else tensor.device
-            return torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device=place)
-
-        state, first = _state(model, stand_in)
-        for tensor in state.values():
-            recording.names[notes.ref(tensor).number] = first[id(tensor)]
+        double, names = _double(model, stand_in)
+        double.train(training)
+        stack.enter_context(_places(double, notes))
+        for tensor in [*double.parameters(), *double.buffers()]:
+            recording.names[notes.ref(tensor).number] = names[id(tensor)]
         recording.inputs.update(notes.ref(x).number for x in tree_iter((args, kwargs)) if isinstance(x, Tensor))
         try:
             with notes:
-                result = torch.func.functional_call(model, state, args, kwargs, tie_weights=False)
+                result = double(*args, **kwargs)
         except Exception as error:
-            where = f"in module {notes.stack[-1]!r} " if notes.stack[-1] else ""
-            raise RecordingError(
-                f"{type(model).__name__} could not be recorded: {where}{type(error).__name__}: {str(error)[:400]}. "
-                "Check that model(example) runs; what cannot be recorded can be declared by hand (nw.Group, nw.Slice)",
-                recording,
-                notes.stack[-1],
-            ) from error
+            raise _stopped(model, error, notes) from error
         recording.outputs.extend(notes.ref(x).number for x in tree_iter(_plain(result)) if isinstance(x, Tensor))
     return recording
+
+
+def _stopped(model: nn.Module, error: Exception, notes: _Notes) -> RecordingError:
+    where = f"in module {notes.stack[-1]!r} " if notes.stack[-1] else ""
+    return RecordingError(
+        f"{type(model).__name__} could not be recorded: {where}{type(error).__name__}: {str(error)[:400]}. "
+        "Check that model(example) runs; what cannot be recorded can be declared by hand (nw.Group, nw.Slice)",
+        notes.recording,
+        notes.stack[-1],
+    )
 
 
 def _plain(result: Any, above: tuple[int, ...] = ()) -> Any:
