@@ -22,7 +22,7 @@ from ..core.group import Group, Size
 from .axes import Axis, Ids
 from .cutting import cut_from, tensors_of
 from .record import Call, Example, Recording, RecordingError, Ref, record
-from .shrink import set_sizes
+from .shrink import apply_cut, set_sizes
 
 _FIXED = "the code of {module} fixes a size here that no attribute of it controls"
 _ENDS = "makes more or fewer calls"
@@ -52,20 +52,46 @@ class _Difference:
     words: str
 
 
-def _half(groups: Sequence[tuple[Group, Ids]]) -> dict[str, Tensor]:
-    """About half of each group, at random places, so that no two parts of an axis lose the same by chance."""
+_PARTED = ("aten::slice", "aten::split", "aten::split_with_sizes", "aten::unsafe_split")
+
+
+def _is_parted(trial: Trial) -> bool:
+    """Whether pieces are taken of an axis that is cut: their lengths may fit one choice of units and no other."""
+    units = np.zeros(len(trial.roots), bool)
+    for _, members in trial.groups:
+        units[members] = True
+    return any(
+        axis.ids is not None and bool(units[trial.roots[axis.ids]].any())
+        for made in trial.made
+        if trial.recording.calls[made.place].op._schema.name in _PARTED
+        for axes in made.axes
+        for axis in axes or ()
+    )
+
+
+def _keeps(trial: Trial) -> Iterator[dict[str, Tensor]]:
+    """Choices of units: a random half of each group; where pieces are taken, also the other half, and uneven counts.
+
+    A piece of fixed length cannot fit both halves, one of a fixed share not groups that lose none, one, two ... units.
+    """
     generator = torch.Generator().manual_seed(0)
-    keep = {}
-    for group, _ in groups:
+    half = {}
+    for group, _ in trial.groups:
         row = torch.rand(group.size, generator=generator) < 0.5
         row[0], row[-1] = True, False
-        keep[group.name] = row
-    return keep
+        half[group.name] = row
+    yield half
+    if _is_parted(trial):
+        yield {name: ~row for name, row in half.items()}
+        sizes = [(group.name, group.size) for group, _ in trial.groups]
+        yield {name: torch.arange(size) >= place % size for place, (name, size) in enumerate(sizes)}
 
 
-def _hollow(model: nn.Module, groups: Sequence[Group], keep: Mapping[str, Tensor]) -> nn.Module:
-    """A cut copy whose tensors hold no memory."""
+def _smaller(model: nn.Module, groups: Sequence[Group], keep: Mapping[str, Tensor], *, real: bool) -> nn.Module:
+    """A cut copy, whose tensors hold no memory unless the model runs on ``real`` ones only."""
     cut = cut_from(model, groups, keep)
+    if real:
+        return apply_cut(model, cut)
     memo: dict[int, object] = {}
     for name, tensor in tensors_of(model).items():
         axes = cut.kept.get(name, {})
@@ -84,8 +110,13 @@ def _stays(trial: Trial, keep: Mapping[str, Tensor]) -> Ids:
     return stays[trial.roots]
 
 
-def _scalars(call: Call) -> list[object]:
-    return [x for x in tree_iter(dict(call.args)) if isinstance(x, int | float | bool)]
+def _numbers(call: Call, recording: Recording) -> list[object]:
+    """The numbers that a call computes with, alone or as small tensors; sizes and places are not among them."""
+    kinds = {argument.name: str(argument.type) for argument in call.op._schema.arguments}
+    numeric = {name for name, kind in kinds.items() if "number" in kind or "float" in kind or kind == "Tensor"}
+    plain = [value for name, value in call.args.items() if name in numeric and not isinstance(value, Ref)]
+    refs = (x.number for x in tree_iter(dict(call.args)) if isinstance(x, Ref))
+    return [*plain, *(recording.constants[x].tolist() for x in refs if x in recording.constants)]
 
 
 def _compare(trial: Trial, again: Recording, keep: Mapping[str, Tensor], skip: set[str]) -> Iterator[_Difference]:
@@ -103,8 +134,9 @@ def _compare(trial: Trial, again: Recording, keep: Mapping[str, Tensor], skip: s
             wanted = None if axes is None else tuple(_size(axis, stays) for axis in axes)
             if ref is not None and wanted is not None and again.shapes[ref.number] != wanted:
                 yield _Difference(place, f"gives {again.shapes[ref.number]} instead of {wanted}")
-        if torch.Tag.pointwise in old.op.tags and _scalars(old) != _scalars(new):
-            yield _Difference(place, f"computes with {_scalars(new)} instead of {_scalars(old)}")
+        was, now = _numbers(old, trial.recording), _numbers(new, again)
+        if repr(was) != repr(now):  # by their text, in which a NaN is itself
+            yield _Difference(place, f"computes with {now} instead of {was}")
     if len(after) != len(before):
         yield _Difference(before[min(len(after), len(before) - 1)][0], _ENDS)
 
@@ -196,9 +228,8 @@ def _involved(modules: Mapping[str, nn.Module], trial: Trial, place: int) -> set
     return {name for maker in makers for name in _named(trial, maker)}
 
 
-def _difference(model: nn.Module, example: Example, trial: Trial) -> _Difference | None:
-    keep = _half(trial.groups)
-    small = _hollow(model, [group for group, _ in trial.groups], keep)
+def _difference(model: nn.Module, example: Example, trial: Trial, keep: Mapping[str, Tensor]) -> _Difference | None:
+    small = _smaller(model, [group for group, _ in trial.groups], keep, real=bool(trial.recording.reason))
     # Attention whose heads are narrower than its input has a forward of ours, which calls other operators.
     skip = {name for name, module in small.named_modules() if "forward" in vars(module)}
     skip |= {name for name, _ in small.named_modules() if name.rpartition(".")[0] in skip and "." in name}
@@ -225,7 +256,8 @@ def prove(model: nn.Module, example: Example, trial: Trial) -> tuple[list[Group]
     """
     left: dict[str, str] = {}
     while trial.groups:
-        found = _difference(model, example, trial)
+        tried = (_difference(model, example, trial, keep) for keep in _keeps(trial))
+        found = next((difference for difference in tried if difference is not None), None)
         if found is None:
             break
         lowered = _lowered(model, trial, found.place)
