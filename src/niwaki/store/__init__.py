@@ -4,6 +4,7 @@ from .checkpoint import load_checkpoint, save_checkpoint
 from .files import write_file
 from .fingerprint import check_fingerprint, fingerprint
 from .parity import Parity
+from .pretrained import load_pretrained, register_pretrained, save_pretrained
 from .program import load_program, save_program
 from .runtimes import export_onnx, export_openvino
 from .small import load, save
@@ -17,10 +18,13 @@ __all__ = [
     "fingerprint",
     "load",
     "load_checkpoint",
+    "load_pretrained",
     "load_program",
     "load_training",
+    "register_pretrained",
     "save",
     "save_checkpoint",
+    "save_pretrained",
     "save_program",
     "save_training",
     "write_file",

@@ -67,6 +67,20 @@ def write_file(path: Path, data: bytes) -> None:
             temporary.unlink(missing_ok=True)
 
 
+def check_empty(folder: Path, *, overwrite: bool) -> None:
+    """Check that a folder may be written to.
+
+    Args:
+        folder: the folder; it need not exist.
+        overwrite: whether it may hold something.
+
+    Raises:
+        StoreError: it holds something.
+    """
+    if not overwrite and folder.is_dir() and any(folder.iterdir()):
+        raise StoreError(f"the folder {folder} is not empty; choose another one, or say overwrite=True")
+
+
 @contextlib.contextmanager
 def beside(folder: Path, size: int) -> Generator[Path]:
     """A temporary folder inside another, for writers that want a path; it is gone afterwards with all that is in it.

@@ -65,7 +65,7 @@ def _positions(runs: str, size: int) -> Tensor:
         first, last = (-1, -1) if match is None else (int(match[1]), int(match[2] or match[1]))
         if not low <= first <= last < size:
             raise ValueError(f"the positions {runs[:40]!r} do not ascend within {size}")
-        parts.append(torch.arange(first, last + 1))
+        parts.append(torch.arange(first, last + 1, device="cpu"))  # under `torch.device("meta")`, too
         low = last + 1
     return torch.cat(parts)
 

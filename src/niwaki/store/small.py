@@ -30,7 +30,7 @@ from ..structure.cutting import owner_of
 from ..structure.shrink import apply_cut
 from .architecture import Description, check_architecture, describe_dense, digest, extra_states, named_tensors
 from .encode import decode, encode
-from .files import beside, settle, write_file
+from .files import beside, check_empty, settle, write_file
 from .plan import pack, unpack
 from .signed import Format, damaged, read_signed, read_tensors, signed
 
@@ -80,14 +80,13 @@ def save(model: nn.Module, folder: str | Path, *, overwrite: bool = False) -> No
     ``plan.json`` what was kept of the dense model, the dense model's architecture, and checksums of both files. A model
     that was never cut is stored as it is. An interrupted save leaves what was in the folder before.
 
+    A folder that is not empty or cannot be written, a full disk, and a model that holds what cannot be stored give a
+    `StoreError`.
+
     Args:
         model: the smaller model; wrappers do not matter.
         folder: where; made if it does not exist.
         overwrite: replace the model in a folder that is not empty. Other files in it stay.
-
-    Raises:
-        StoreError: the folder is not empty, cannot be written, or the disk is full; or the model holds what cannot be
-            stored.
 
     >>> import tempfile
     >>> layer = nn.Linear(3, 2)
@@ -97,8 +96,7 @@ def save(model: nn.Module, folder: str | Path, *, overwrite: bool = False) -> No
     True
     """
     folder = Path(folder)
-    if not overwrite and folder.is_dir() and any(folder.iterdir()):
-        raise StoreError(f"the folder {folder} is not empty; choose another one, or say overwrite=True")
+    check_empty(folder, overwrite=overwrite)
     model = bare_model(model)
     cut = cut_of(model)
     dense = describe_dense(model, cut)
