@@ -131,6 +131,7 @@ def versions() -> dict[str, str]:
 METHODS: dict[str, Index] = {
     "interventional, order 1": InterventionalEntropy(1),
     "interventional, order 2": InterventionalEntropy(2),
+    "interventional, order 1, k 3, 50 neighbours": InterventionalEntropy(1, 3, 50),
     "Granger, order 2": Granger(2),
     "transfer entropy, order 1": TransferEntropy(1),
     "cross mapping, order 2": CrossMapping(2),
@@ -176,7 +177,7 @@ def systems(arguments: argparse.Namespace) -> None:
                         "aupr": [round(f.aupr, 4) for f in found],
                     }
                 )
-                print(f"{case:40s} {name:28s} {scale:7s} {np.mean(rows[-1]['auroc']):.3f}", flush=True)
+                print(f"{case:30s} {name:44s} {scale:7s} {np.mean(rows[-1]['auroc']):.3f}", flush=True)
     print(write("causality_systems", {"libraries": versions(), "seeds": arguments.seeds, "rows": rows}))
 
 

@@ -79,6 +79,13 @@ def test_columns_that_share_a_name():
         score_matrix(pandas.DataFrame({"when": pandas.date_range("2020", periods=40), "value": range(40)}))
 
 
+def test_gaps_in_whole_numbers_of_pandas():
+    pandas = pytest.importorskip("pandas", reason="for its frames")
+    whole = pandas.array([1, None, *range(38)], dtype="Int64")
+    with pytest.raises(CausalityError, match="series 'b' has 1 values that are NaN or infinite, the first at time 1"):
+        score_matrix(pandas.DataFrame({"a": range(40), "b": whole}))
+
+
 def test_gaps_in_polars():
     polars = pytest.importorskip("polars", reason="for its frames")
     with pytest.raises(CausalityError, match="series 'b' has 1 values that are NaN or infinite, the first at time 2"):

@@ -111,3 +111,9 @@ def test_convergence_takes_single_series_of_one_length():
     x = np.zeros((50, 2))
     with pytest.raises(ValueError, match=r"x is \(50, 2\), y \(50, 2\); give two single series of the same times"):
         convergent_cross_mapping(x, x, [20])
+
+
+def test_a_vector_too_wide_for_the_series():
+    rng = np.random.default_rng(0)
+    with pytest.raises(ValueError, match="45 coordinates take 46 neighbours, but the series leaves 13"):
+        cross_mapping(rng.normal(size=20), rng.normal(size=(20, 15)))

@@ -13,7 +13,7 @@ from .embedding import Standardise, check_counts, check_length, delayed, past, p
 from .engine import engine, nearest
 from .errors import CausalityError
 from .frame import Floats, as_series
-from .index import check_delays, score_pair
+from .index import check_delays, neighbours_of, score_pair
 
 # The least weight of a neighbour in convergent cross mapping, as in the published programs.
 _LEAST = 1e-6
@@ -45,7 +45,7 @@ class CrossMapping:
     def prepare(self, effect: Floats) -> Callable[[Sequence[Floats]], Floats]:
         """The score of any causes ``[T, d]`` of this effect ``[T, d]``; neighbours are searched once for all."""
         vectors = present(effect, self.order, self.lag)
-        near = nearest(vectors, min(vectors.shape[1] + 1, len(vectors) - 2 * self.window - 1), self.window)
+        near = nearest(vectors, neighbours_of(vectors, self.window), self.window)
         weights = _weights(vectors, near, 0.0)
 
         def score(cause: Floats) -> float:

@@ -12,7 +12,7 @@ from .embedding import Standardise, check_counts, past, present, standardised, w
 from .engine import nearest
 from .errors import CausalityError
 from .frame import Floats, as_series, is_constant
-from .index import check_delays, score_pair
+from .index import check_delays, neighbours_of, score_pair
 from .information import information
 
 
@@ -45,19 +45,10 @@ class EmbeddingEntropy:
         check_delays(self.order, self.lag, self.theiler, length, max(self.k, self.order + 2))
 
     def surroundings(self, series: Floats) -> Floats:
-        """For each state the vectors of its ``d (order + 1) + 1`` nearest ones, end to end.
-
-        Raises:
-            CausalityError: if a vector variable has more components than the series has neighbours for.
-        """
+        """For each state the vectors of its ``d (order + 1) + 1`` nearest ones, end to end."""
         vectors = present(series, self.order, self.lag)
-        count = vectors.shape[1] + 1
-        if count > len(vectors) - 2 * self.window - 1:
-            raise CausalityError(
-                f"{vectors.shape[1]} coordinates take {count} neighbours, but the series leaves "
-                f"{max(len(vectors) - 2 * self.window - 1, 0)}; give longer series, or fewer components or delays"
-            )
-        return vectors[nearest(vectors, count, self.window)].reshape(len(vectors), -1)
+        near = nearest(vectors, neighbours_of(vectors, self.window), self.window)
+        return vectors[near].reshape(len(vectors), -1)
 
     def prepare(self, effect: Floats) -> Callable[[Sequence[Floats]], Floats]:
         """The score of any causes ``[T, d]`` of this effect ``[T, d]``; neighbours are searched once for all."""

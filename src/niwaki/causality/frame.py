@@ -79,6 +79,13 @@ def as_series(values: Any, name: str) -> Floats:
     return block
 
 
+def _of_pandas(column: Any) -> NDArray[Any]:
+    # Whole numbers with gaps are numbers, but come out as objects unless told how to write a gap.
+    if getattr(column.dtype, "kind", "O") in "buif":
+        return np.asarray(column.to_numpy(dtype=np.float64, na_value=np.nan))
+    return np.asarray(column.to_numpy())
+
+
 def _columns(frame: Any) -> list[tuple[str, Any]]:
     """Names and values of a mapping, a data frame of pandas or polars, or a matrix.
 
@@ -88,12 +95,10 @@ def _columns(frame: Any) -> list[tuple[str, Any]]:
     if isinstance(frame, Mapping):
         return [(str(name), values) for name, values in frame.items()]
     if hasattr(frame, "columns") and hasattr(frame, "__getitem__"):
-        # By place, since names may appear twice, which is said afterwards.
-        column = frame.iloc.__getitem__ if hasattr(frame, "iloc") else None
-        return [
-            (str(name), (column((slice(None), i)) if column else frame[name]).to_numpy())
-            for i, name in enumerate(frame.columns)
-        ]
+        if hasattr(frame, "iloc"):
+            # By place, since names may appear twice, which is said afterwards.
+            return [(str(name), _of_pandas(frame.iloc[:, i])) for i, name in enumerate(frame.columns)]
+        return [(str(name), frame[name].to_numpy()) for name in frame.columns]
     matrix = np.asarray(frame)
     if matrix.ndim != 2:
         raise CausalityError(

@@ -43,6 +43,25 @@ def score_pair(index: Index, x: Any, y: Any, standardise: Standardise) -> float:
     return float(index.prepare(effect)([cause])[0])
 
 
+def neighbours_of(vectors: Floats, width: int) -> int:
+    """How many neighbours surround a state in a simplex: one more than it has coordinates.
+
+    Args:
+        vectors: delay vectors ``[n, d]``.
+        width: half width of the time window.
+
+    Raises:
+        CausalityError: if a vector variable has more components than the series has neighbours for.
+    """
+    count, left = int(vectors.shape[1]) + 1, max(len(vectors) - 2 * width - 1, 0)
+    if count > left:
+        raise CausalityError(
+            f"{vectors.shape[1]} coordinates take {count} neighbours, but the series leaves {left}; give longer "
+            "series, or fewer components or delays"
+        )
+    return count
+
+
 def check_delays(order: int, lag: int, theiler: int | None, length: int, least: int) -> None:
     """Whether ``least`` neighbours are left to every state of a series outside its time window.
 
