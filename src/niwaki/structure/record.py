@@ -6,7 +6,7 @@ import copy
 import logging
 from collections import deque
 from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -135,12 +135,13 @@ def _places(model: nn.Module, notes: _Notes) -> Generator[None, None, None]:
 
 
 @contextmanager
-def _undisturbed() -> Generator[None, None, None]:
+def _undisturbed(model: nn.Module) -> Generator[None, None, None]:
     """No gradients, no fused kernels that hide what they do, no log of what may fail; all is put back afterwards."""
+    cuda = {p.device.index for p in model.parameters() if p.device.type == "cuda"}
     fused, mkldnn = torch.backends.mha.get_fastpath_enabled(), torch._C._get_mkldnn_enabled()
     log = logging.getLogger("torch._subclasses.fake_tensor")
     silent = log.disabled
-    with torch.no_grad():
+    with torch.no_grad(), torch.random.fork_rng(devices=sorted(cuda)):
         try:
             log.disabled = True
             torch.backends.mha.set_fastpath_enabled(False)
@@ -173,10 +174,12 @@ def _double(model: nn.Module, make: Callable[[Tensor], Tensor]) -> tuple[nn.Modu
     Raises:
         GroupError: the model cannot be copied.
     """
-    memo: dict[int, Any] = {}
+    # Tensors that are plain attributes stay what they are: not all of them can be copied.
+    plain = [x for module in model.modules() for x in vars(module).values() if isinstance(x, Tensor)]
+    memo: dict[int, Any] = {id(x): x.detach() for x in plain}
     names: dict[int, str] = {}
     for name, tensor in [*model.named_parameters(), *model.named_buffers()]:
-        if id(tensor) not in memo:
+        if id(memo.get(id(tensor))) not in names:
             memo[id(tensor)] = make(tensor)
             names[id(memo[id(tensor)])] = name
     try:
@@ -193,18 +196,20 @@ def _run(model: nn.Module, example: Example, *, fake: bool, training: bool = Fal
     args, kwargs = _inputs(example)
     device = next((x.device for x in tree_iter((args, kwargs)) if isinstance(x, Tensor)), torch.device("cpu"))
 
+    mode = FakeTensorMode(allow_non_fake_inputs=True)
+
     def stand_in(tensor: Tensor) -> Tensor:
-        if not fake:
-            return tensor
+        if not fake:  # a forward may write on what it is given; on parameters it does not
+            return tensor.detach() if isinstance(tensor, nn.Parameter) else tensor.detach().clone()
         place = device if tensor.is_meta else tensor.device
-        return torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device=place)
+        with mode:
+            return torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device=place)
 
     with ExitStack() as stack:
-        stack.enter_context(_undisturbed())
-        if fake:
-            mode = stack.enter_context(FakeTensorMode(allow_non_fake_inputs=True))
-            args, kwargs = tree_map(lambda x: mode.from_tensor(x) if isinstance(x, Tensor) else x, (args, kwargs))
+        stack.enter_context(_undisturbed(model))
+        args, kwargs = tree_map(lambda x: stand_in(x) if isinstance(x, Tensor) else x, (args, kwargs))
         double, names = _double(model, stand_in)
+        stack.enter_context(mode if fake else nullcontext())
         double.train(training)
         stack.enter_context(_places(double, notes))
         for tensor in [*double.parameters(), *double.buffers()]:
