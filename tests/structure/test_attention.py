@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from niwaki.core import GroupError
+from niwaki.store import load, save
 from niwaki.structure import shrink
 from tests.structure.declared import group, kept
 
@@ -123,6 +124,30 @@ def test_it_can_be_cut_again_copied_and_trained():
     torch.testing.assert_close(other(x, x, x)[0], wanted)  # the copy computes with its own weights
     other(x, x, x)[0].sum().backward()
     assert all(parameter.grad is not None for parameter in other.parameters())
+
+
+def test_it_is_called_by_position_compiled_and_exported_as_the_whole_layer():
+    layer = nn.MultiheadAttention(WIDTH, HEADS, batch_first=True).eval()
+    small = shrink(layer, [heads_of(layer)], {"heads": kept(HEADS, 0, 1, 3)})
+    x, oracle = torch.randn(3, 5, WIDTH), silenced(layer, "", (0, 1, 3))
+    padding, mask = torch.randn(3, 5), torch.randn(5, 5)
+    call = (x, x, x, padding, True, mask, False, False)
+    (out, shares), (wanted, all_shares) = small(*call), oracle(*call)
+    torch.testing.assert_close(out, wanted)
+    torch.testing.assert_close(shares, all_shares[:, [0, 1, 3]])
+    program = torch.export.export(small, (x, x, x)).module()
+    torch.testing.assert_close(program(x, x, x)[0], oracle(x, x, x)[0])
+    compiled = torch.compile(small, backend="eager", fullgraph=True)
+    torch.testing.assert_close(compiled(x, x, x)[0], oracle(x, x, x)[0])
+
+
+def test_a_saved_layer_comes_back(tmp_path):
+    layer = nn.MultiheadAttention(WIDTH, HEADS)
+    small = shrink(layer, [heads_of(layer)], {"heads": kept(HEADS, 0, 2)})
+    save(small, tmp_path / "small")
+    again = load(nn.MultiheadAttention(WIDTH, HEADS), tmp_path / "small")
+    x = torch.randn(5, 3, WIDTH)
+    assert torch.equal(again(x, x, x)[0], small(x, x, x)[0])
 
 
 def test_masks_of_heads_that_are_gone():

@@ -1,4 +1,4 @@
-"""Optimizers, averages and schedulers go on after a cut as the masked run does."""
+"""Optimizers and schedulers go on after a cut as the masked run does."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import weakref
 import pytest
 import torch
 from torch import nn, optim
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
-from torch.utils._pytree import tree_leaves
+from torch.optim.swa_utils import AveragedModel
 
 from niwaki.core import GroupError
 from niwaki.structure import shrink
 from tests.structure.cut_nets import NETS, whole_state
+from tests.structure.cut_runs import at_kept, masked_twin, one_step, trained, zero
 from tests.structure.declared import group, kept
 
 every_net = pytest.mark.parametrize("net", NETS.values(), ids=NETS.keys())
@@ -52,53 +52,6 @@ class Masters(optim.Optimizer):
                 state["moment"].lerp_(p.grad.double(), 0.1)
                 state["master"].sub_(entry["lr"] * state["moment"])
                 p.copy_(state["master"])
-
-
-def zero(model, groups, keep):
-    with torch.no_grad():
-        for g in groups:
-            for where in g.slices:
-                for unit in (~keep[g.name]).nonzero().flatten():
-                    model.get_parameter(where.tensor).index_fill_(where.dim, where.index[unit], 0)
-
-
-def one_step(model, optimizer, x):
-    optimizer.zero_grad()
-    sum(leaf.square().mean() for leaf in tree_leaves(model(*x)) if leaf.is_floating_point()).backward()
-    optimizer.step()
-
-
-def at_kept(groups, keep, name, tensor):
-    """The live positions of a dense tensor, axis by axis."""
-    for axis in range(tensor.dim()):
-        live = torch.ones(tensor.shape[axis], dtype=torch.bool)
-        for g in groups:
-            for where in (*g.slices, *g.buffers):
-                if where.tensor == name and where.dim == axis:
-                    live[where.index[~keep[g.name]].flatten()] = False
-        tensor = tensor.index_select(axis, live.nonzero().flatten())
-    return tensor
-
-
-def trained(net, make, steps=3):
-    torch.manual_seed(0)
-    model = net.make().double()
-    groups = net.groups(model)
-    keep = {"a": kept(groups[0].size, 0, 2, 3), "b": kept(groups[1].size, 1, 4)}
-    optimizer = make(model.parameters())
-    x = [a.double() if a.is_floating_point() else a for a in net.example()]
-    for _ in range(steps):
-        one_step(model, optimizer, x)
-    return model, groups, keep, optimizer, x
-
-
-def masked_twin(model, groups, keep, optimizer, make):
-    """The run that is never cut: the same weights and state, removed units zeroed."""
-    twin = copy.deepcopy(model)
-    other = make(twin.parameters())
-    other.load_state_dict(copy.deepcopy(optimizer.state_dict()))
-    zero(twin, groups, keep)
-    return twin, other
 
 
 @pytest.mark.parametrize("inplace", [False, True])
@@ -234,42 +187,6 @@ def test_a_wrapped_optimizer_is_cut_inside():
     assert optimizer.param_groups[0]["params"][0] is small.first.weight
 
 
-@pytest.mark.parametrize("inplace", [False, True])
-@pytest.mark.parametrize("use_buffers", [False, True])
-@every_net
-def test_an_average_goes_on_as_in_the_masked_run(net, inplace, use_buffers):
-    model, groups, keep, optimizer, x = trained(net, OPTIMIZERS["adam"])
-    ema = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(0.9), use_buffers=use_buffers)
-    ema.update_parameters(model)
-    one_step(model, optimizer, x)
-    ema.update_parameters(model)
-    twin, other = masked_twin(model, groups, keep, optimizer, OPTIMIZERS["adam"])
-    twin_ema = copy.deepcopy(ema)
-    small = shrink(model, groups, keep, inplace=inplace, optimizer=optimizer, ema=ema)
-    assert int(ema.n_averaged) == 2
-    assert repr(ema.module) == repr(small)
-    one_step(small, optimizer, x)
-    ema.update_parameters(small)
-    one_step(twin, other, x)
-    twin_ema.update_parameters(twin)
-    averages = dict(ema.module.named_parameters()) | dict(ema.module.named_buffers())
-    for name, tensor in averages.items():
-        wanted = at_kept(groups, keep, name, whole_state(twin_ema.module)[name])
-        torch.testing.assert_close(tensor.detach(), wanted, rtol=1e-8, atol=1e-10)
-    ema(*x)
-
-
-def test_an_average_may_be_a_plain_copy():
-    model, groups, keep, _, x = trained(NETS["words"], OPTIMIZERS["sgd"])
-    average = copy.deepcopy(model)
-    wanted = shrink(average, groups, keep)
-    small = shrink(model, groups, keep, ema=average)
-    assert repr(average) == repr(small)
-    assert all(torch.equal(tensor, whole_state(average)[name]) for name, tensor in whole_state(wanted).items())
-    assert average.decode.weight is average.embed.weight
-    average(*x)
-
-
 def stuck(parameters):
     optimizer = optim.Adam(parameters, 0.1)
     optimizer.state[optimizer.param_groups[0]["params"][2]] = {"odd": torch.zeros(7)}
@@ -304,15 +221,3 @@ def test_an_optimizer_that_cannot_be_cut_changes_nothing(make, message, inplace)
     assert repr(model) == repr(average.module) == before[1]
     assert optimizer.state_dict().keys() == before[2].keys()
     assert all(a is b for a, b in zip(held, optimizer.param_groups[0]["params"], strict=True))
-
-
-def test_an_average_of_another_model_changes_nothing():
-    net = NETS["mlp"]
-    model = net.make()
-    groups, keep, optimizer = net.groups(model), {"b": kept(5, 0, 4)}, optim.SGD(model.parameters(), 0.1)
-    with pytest.raises(GroupError, match=r"ema= has no 'second.weight' of shape \(5, 6\); is it of this model"):
-        shrink(model, groups, keep, inplace=True, optimizer=optimizer, ema=net.make(b=4))
-    with pytest.raises(GroupError, match="ema= holds the model's own tensors"):
-        shrink(model, groups, keep, inplace=True, optimizer=optimizer, ema=model)
-    assert model.second.out_features == 5
-    assert optimizer.param_groups[0]["params"][2] is model.second.weight

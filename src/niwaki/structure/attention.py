@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from types import MethodType
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -81,10 +82,14 @@ def _forward(
     value: Tensor,
     key_padding_mask: Tensor | None = None,
     need_weights: bool = True,
+    *options: Any,
     attn_mask: Tensor | None = None,
     average_attn_weights: bool = True,
     is_causal: bool = False,
 ) -> tuple[Tensor, Tensor | None]:
+    # torch takes the last three by position as well.
+    named: tuple[Any, ...] = (attn_mask, average_attn_weights, is_causal)
+    attn_mask, average_attn_weights, is_causal = (*options, *named[len(options) :])
     if is_causal and attn_mask is None:
         raise GroupError("is_causal=True is only a hint: give attn_mask= as well, as for every MultiheadAttention")
     batched = query.dim() == 3
