@@ -12,6 +12,7 @@ from torch import nn, optim
 from torch.optim.swa_utils import AveragedModel
 
 from niwaki.core import GroupError
+from niwaki.methods import static
 from niwaki.structure import shrink
 from tests.structure.cut_nets import NETS, whole_state
 from tests.structure.cut_runs import at_kept, masked_twin, one_step, trained, zero
@@ -221,3 +222,17 @@ def test_an_optimizer_that_cannot_be_cut_changes_nothing(make, message, inplace)
     assert repr(model) == repr(average.module) == before[1]
     assert optimizer.state_dict().keys() == before[2].keys()
     assert all(a is b for a, b in zip(held, optimizer.param_groups[0]["params"], strict=True))
+
+
+def test_a_sparsifier_is_detached_first():
+    net = NETS["mlp"]
+    model = net.make()
+    groups, optimizer, x = net.groups(model), optim.SGD(model.parameters(), 0.1), (torch.randn(4, 3),)
+    sparsifier = static(model, groups, density=5 / 11, steps=2).attach(optimizer)
+    one_step(model, optimizer, x)
+    with pytest.raises(GroupError, match=r"a Sparsifier hangs on this optimizer .* call its detach\(\) first"):
+        shrink(model, groups, sparsifier.keep, optimizer=optimizer)
+    sparsifier.detach()
+    small = shrink(model, groups, sparsifier.keep, optimizer=optimizer)
+    one_step(small, optimizer, x)
+    assert sum(p.numel() for p in small.parameters()) < sum(p.numel() for p in model.parameters())

@@ -53,6 +53,17 @@ def _cut_value(key: str, value: Any, shape: tuple[int, ...], axes: Mapping[int, 
     )
 
 
+def _check_free(optimizer: Optimizer) -> None:
+    # What hangs on the optimizer with groups of its own would go on masking tensors that nobody uses any more.
+    for hook in (*optimizer._optimizer_step_pre_hooks.values(), *optimizer._optimizer_step_post_hooks.values()):
+        holder = getattr(hook, "__self__", None)
+        if hasattr(holder, "groups") and hasattr(holder, "detach"):
+            raise GroupError(
+                f"a {type(holder).__name__} hangs on this optimizer and masks the tensors that are to be cut; call its "
+                "detach() first"
+            )
+
+
 def ready_optimizer(optimizer: Optimizer, cuts: Cuts) -> Callable[[], None]:
     """Prepare an optimizer for the successors of its parameters; nothing changes until the result is called.
 
@@ -74,6 +85,7 @@ def ready_optimizer(optimizer: Optimizer, cuts: Cuts) -> Callable[[], None]:
     held = [parameter for group in inner.param_groups for parameter in group["params"]]
     if not any(parameter in cuts for parameter in held):
         raise GroupError("the optimizer holds no parameter of this model; pass the one that trains it")
+    _check_free(inner)
     if isinstance(inner, LBFGS):
         raise GroupError("LBFGS remembers all parameters as one row, which cannot be cut; build a new one afterwards")
     state: dict[Tensor, Any] = {}
