@@ -1,0 +1,227 @@
+"""Which networks can be cut, and is what is left exact? Half of every group goes, at random places.
+
+    python benchmarks/coverage.py --families torchvision transformers others timm
+
+Every network runs in a process of its own, with a limit of time, and leaves a file under --runs; what is there is not
+repeated. Exact: the dense network with the removed units' parameters set to zero gives what the smaller one gives.
+Torch-Pruning runs in the same process, where it is installed: the time of its dependency graph, and what it keeps.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import resource
+import subprocess
+import sys
+import time
+import warnings
+from pathlib import Path
+from typing import Any
+
+import coverage_networks as networks
+import torch
+from record import write
+from torch import Tensor, nn
+from torch.utils._pytree import tree_iter
+
+import niwaki as nw
+
+FAMILIES = ("torchvision", "transformers", "others", "timm")
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--families", nargs="+", choices=FAMILIES, default=list(FAMILIES))
+    parser.add_argument("--runs", type=Path, default=Path("runs/coverage"))
+    parser.add_argument("--limit", type=float, default=300, help="seconds for one network, all in all")
+    parser.add_argument("--minutes", type=float, default=math.inf, help="begin no network after so many minutes")
+    parser.add_argument("--largest", type=float, default=400e6, help="leave out networks of more parameters")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--one", help="run this network alone and print the result")
+    parser.add_argument("--collect", action="store_true", help="only gather what is there")
+    return parser.parse_args()
+
+
+def liven(model: nn.Module) -> None:
+    """Values that a fresh network has at zero or one, and that would hide a mistake."""
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.is_floating_point() and (parameter.dim() < 2 or float(parameter.std()) < 1e-3):
+                parameter.add_(0.1 * torch.randn(parameter.shape, generator=generator))
+        for name, buffer in model.named_buffers():
+            if name.endswith("running_mean"):
+                buffer.add_(0.1 * torch.randn(buffer.shape, generator=generator))
+            if name.endswith("running_var"):
+                buffer.mul_(0.5 + torch.rand(buffer.shape, generator=generator))
+
+
+def run(model: nn.Module, example: Any) -> list[Tensor]:
+    with torch.no_grad():
+        out = model(**example) if isinstance(example, dict) else model(example)
+    return [x.double() for x in tree_iter(dict(out) if hasattr(out, "keys") else out)
+            if isinstance(x, Tensor) and x.is_floating_point()]  # fmt: skip
+
+
+def count(model: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+def peak() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def ours(model: nn.Module, example: Any) -> dict[str, Any]:
+    model.eval()
+    before = peak()
+    start = time.perf_counter()
+    groups = nw.discover(model, example)
+    found = time.perf_counter()
+    generator, keep = torch.Generator().manual_seed(1), {}
+    for group in groups:
+        keep[group.name] = torch.zeros(group.size, dtype=torch.bool)
+        keep[group.name][torch.randperm(group.size, generator=generator)[: max(1, group.size // 2)]] = True
+    begun = time.perf_counter()
+    small = nw.shrink(model, groups, keep) if len(groups) else model
+    done = time.perf_counter()
+    result: dict[str, Any] = {
+        "groups": len(groups),
+        "heads": sum(group.kind == "head" for group in groups),
+        "discovery_seconds": round(found - start, 3),
+        "shrink_seconds": round(done - begun, 3),
+        "peak_mib": round(peak() - before, 1),
+        "parameters": count(model),
+        "kept": round(count(small) / count(model), 4),
+    }
+    whole, parameters = run(model, example), dict(model.named_parameters())
+    with torch.no_grad():
+        for group in groups:
+            for where in group.slices:
+                parameters[where.tensor].index_fill_(where.dim, where.index[~keep[group.name]].flatten(), 0)
+    wanted, got = run(model, example), run(small, example)
+    pairs = list(zip(got, wanted, strict=True))
+    result["difference"] = max(float((a - b).abs().max()) for a, b in pairs)
+    result["relative"] = max(float((a - b).abs().max() / b.abs().max().clamp(min=1e-12)) for a, b in pairs)
+    result["changed"] = max(float((a - b).abs().max()) for a, b in zip(whole, wanted, strict=True))
+    result["finite"] = all(bool(x.isfinite().all()) for x in got)
+    result["exact"] = bool(result["finite"] and result["relative"] < 1e-4 and len(groups))
+    left: dict[str, int] = {}
+    for why in groups.left_out.values():
+        left[why] = left.get(why, 0) + 1
+    result["left_out"] = dict(sorted(left.items(), key=lambda pair: -pair[1])[:6])
+    return result
+
+
+def theirs(model: nn.Module, example: Any) -> dict[str, Any]:
+    """Torch-Pruning on the same network: its graph, then half of every group by magnitude; outputs are left whole."""
+    import torch_pruning as tp
+
+    model.eval()
+    tiny = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 2))
+    tp.DependencyGraph().build_dependency(tiny, example_inputs=torch.zeros(1, 4))
+    start = time.perf_counter()
+    try:
+        tp.DependencyGraph().build_dependency(model, example_inputs=example)
+        graph = time.perf_counter() - start
+        outputs = [m for m in model.modules() if isinstance(m, nn.Linear) and m.out_features == 1000]
+        pruner = tp.pruner.MagnitudePruner(
+            model, example, importance=tp.importance.MagnitudeImportance(p=2), pruning_ratio=0.5, ignored_layers=outputs
+        )
+        dense = count(model)
+        pruner.step()
+        run(model, example)
+    except Exception as error:  # whatever it raises is what is recorded
+        return {"runs": False, "error": f"{type(error).__name__}: {str(error)[:160]}"}
+    return {"runs": True, "graph_seconds": round(graph, 3), "kept": round(count(model) / dense, 4)}
+
+
+def one(address: str, threads: int, largest: float) -> dict[str, Any]:
+    warnings.simplefilter("ignore")
+    torch.set_num_threads(threads)
+    torch.manual_seed(0)
+    # The first use of either loads half of torch; that is not what is measured.
+    nw.discover(nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 2)), torch.zeros(1, 4))
+    model, example = networks.case(address)
+    if count(model) > largest:
+        return {"network": address, "skipped": f"{count(model):,} parameters"}
+    liven(model)
+    result = {"network": address, "runs": True, **ours(model, example)}
+    try:
+        import torch_pruning  # noqa: F401
+    except ModuleNotFoundError:
+        return result
+    print(json.dumps(result), flush=True)  # what is known so far, should the other one not come back
+    fresh, example = networks.case(address)
+    return result | {"torch_pruning": theirs(fresh, example)}
+
+
+def measured(address: str, given: argparse.Namespace) -> dict[str, Any]:
+    command = [sys.executable, __file__, "--one", address, "--threads", str(given.threads),
+               "--largest", str(given.largest)]  # fmt: skip
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=given.limit)
+        out, words = done.stdout, done.stderr
+    except subprocess.TimeoutExpired as late:
+        out = late.stdout.decode() if isinstance(late.stdout, bytes) else late.stdout or ""
+        words = f"not done in {given.limit:g} s"
+    lines = [line for line in out.splitlines() if line.startswith("{")]
+    if not lines:
+        return {
+            "network": address,
+            "runs": False,
+            "error": (words.strip().splitlines() or ["it said nothing"])[-1][:300],
+        }
+    found: dict[str, Any] = json.loads(lines[-1])
+    if found.get("runs") and "torch_pruning" not in found:
+        found["torch_pruning"] = {"runs": False, "error": words.strip().splitlines()[-1][:200] if words else "ended"}
+    return found
+
+
+def geometric(ratios: list[float]) -> float | None:
+    return round(math.exp(sum(map(math.log, ratios)) / len(ratios)), 3) if ratios else None
+
+
+def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    played = [row for row in rows if "skipped" not in row]
+    both = [row for row in played if row.get("runs") and row.get("torch_pruning", {}).get("runs")]
+    ratios = [row["discovery_seconds"] / row["torch_pruning"]["graph_seconds"] for row in both]
+    return {
+        "networks": len(played),
+        "skipped": len(rows) - len(played),
+        "runs": sum(bool(row.get("runs")) for row in played),
+        "exact": sum(bool(row.get("exact")) for row in played),
+        "torch_pruning_runs": sum(bool(row.get("torch_pruning", {}).get("runs")) for row in played),
+        "discovery_time_over_torch_pruning": geometric(ratios),
+    }
+
+
+def collect(given: argparse.Namespace) -> None:
+    rows: dict[str, list[dict[str, Any]]] = {}
+    for file in sorted(given.runs.glob("*.json")):
+        row = json.loads(file.read_text())
+        rows.setdefault(row["network"].partition(":")[0].partition("-")[0], []).append(row)
+    result = {"summary": {family: summary(found) for family, found in rows.items()}, "networks": rows}
+    print(write("coverage", result), json.dumps(result["summary"], indent=1))
+
+
+def main() -> None:
+    given = arguments()
+    if given.one:
+        print(json.dumps(one(given.one, given.threads, given.largest)))
+        return
+    begun = time.monotonic()
+    given.runs.mkdir(parents=True, exist_ok=True)
+    for address in [name for family in given.families for name in networks.names(family)] if not given.collect else ():
+        out = given.runs / f"{address.replace(':', '-').replace('/', '-')}.json"
+        if out.exists() or time.monotonic() - begun > 60 * given.minutes:
+            continue
+        found = measured(address, given)
+        out.write_text(json.dumps(found))
+        print(address, {key: found.get(key) for key in ("exact", "kept", "discovery_seconds", "error")}, flush=True)
+    collect(given)
+
+
+if __name__ == "__main__":
+    main()
