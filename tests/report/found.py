@@ -10,8 +10,8 @@ from niwaki.report.pattern_facts import Found, PatternFacts, Quantiles, Stratum
 
 def pattern_facts(count=60, *, complete=True, covariate="sex", seed=0, long=False):
     rng = np.random.default_rng(seed)
-    pool = [f"{'a_very_long_column_name_' * (2 if long else 0)}f{i}={'<&>' if i == 3 else i}" for i in range(9)]
-    sets = {}
+    pool = [f"{'a_very_long_column_name_' * (2 if long else 0)}f{i}={'<&>' if i == 3 else i}" for i in range(14)]
+    sets: dict[frozenset[str], None] = {}
     while len(sets) < count:
         size = int(rng.integers(1, 5))
         sets[frozenset(rng.choice(pool, size=size, replace=False).tolist())] = None
@@ -21,7 +21,9 @@ def pattern_facts(count=60, *, complete=True, covariate="sex", seed=0, long=Fals
         support = int(rng.integers(20, 900))
         p = 10.0 ** -rng.uniform(6, 40)
         cases = int(support * ratio / (1 + ratio))
-        found.append(Found(tuple(sorted(items)), support, cases, p, ratio, ratio / 1.5, ratio * 1.5, p * 100))
+        found.append(
+            Found(tuple(sorted(items)), support, cases, p, -np.log10(p), ratio, ratio / 1.5, ratio * 1.5, p * 100)
+        )
     found.sort(key=lambda one: one.p)
     expected = tuple(np.linspace(0, 4, 60))
     quantiles = (
@@ -30,7 +32,7 @@ def pattern_facts(count=60, *, complete=True, covariate="sex", seed=0, long=Fals
     )
     return PatternFacts(
         "adult.csv", "income is >50K", covariate, 1000, 42,
-        (Stratum("Female", 400, 50), Stratum("Male", 600, 220)), 0.05, 1.4e-5, 3525, complete, found,
+        (Stratum("Female", 400, 50), Stratum("Male", 600, 220)), 0.05, 1.4e-5, 3525, complete, found, count, (),
         "The threshold is that of LAMP.", quantiles if complete else (), ("age: 3 of 1000 values are missing",),
         {"x=1": "holds for every sample", "y=1": "holds for every sample"}, "niwaki patterns adult.csv --label income",
     )  # fmt: skip
@@ -56,5 +58,6 @@ def cause_facts(count=8, *, test=True, truth=True, seed=0, long=False):
     edges.sort(key=lambda edge: -edge.score)
     judged = Judged(0.98, 0.91, len(real), count * (count - 1)) if truth else None
     words = "99 shifted copies of each cause, adjusted for all pairs" if test else ""
-    return CauseFacts("series.csv", names, values, edges, 1000, "interventional embedding entropy", 0.05, words, judged,
-                      ("'v3' is constant: nothing can be said of it, its scores are 0",), "niwaki causes series.csv")  # fmt: skip
+    notes = ("'v3' is constant: nothing can be said of it, its scores are 0",)
+    method, command = "interventional embedding entropy", "niwaki causes series.csv"
+    return CauseFacts("series.csv", names, values, edges, 1000, method, 0.05, words, judged, notes, command)

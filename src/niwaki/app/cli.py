@@ -9,6 +9,7 @@ import typer
 
 from .bench_command import bench
 from .causes_command import causes
+from .patterns_command import patterns
 from .shell import Debug, Json, Quiet
 from .shell import command as _command
 from .shell import console as _console
@@ -166,5 +167,6 @@ def report(
         _say(result, lambda: typer.echo(f"the report is in {target}"), as_json, quiet)
 
 
+app.command()(patterns)
 app.command()(causes)
 app.command()(bench)

@@ -182,9 +182,9 @@ class SignificantPatterns:
                 "settings": search,
                 "notes": self.notes_,
                 "left_out": self.left_out_,
-                "patterns": self.results_.rows(),
             }
         )
+        whole["patterns"] = self.results_.plain_rows()
         return whole
 
     def save(self, path: Path | str) -> Path:
@@ -202,8 +202,9 @@ class SignificantPatterns:
         path = Path(path)
         if path.suffix not in {".json", ".csv"}:
             raise PatternError(f"{path} ends in neither .json nor .csv; choose one of them")
-        summary = self.summary()
-        write_text(path, as_json(summary) if path.suffix == ".json" else self.results_.to_csv())
+        if not hasattr(self, "findings_"):
+            raise PatternError("nothing was searched yet; call fit(X, y, groups=c) first")
+        write_text(path, as_json(self.summary()) if path.suffix == ".json" else self.results_.to_csv())
         return path
 
 

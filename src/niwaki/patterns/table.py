@@ -9,6 +9,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,10 @@ class Table:
         """One dictionary per row."""
         return [dict(zip(self.columns, row, strict=True)) for row in zip(*self.columns.values(), strict=True)]
 
+    def plain_rows(self) -> list[dict[str, Any]]:
+        """One dictionary per row, with what JSON knows alone: numbers that are not finite are ``None``."""
+        return Table({name: _plain_column(values) for name, values in self.columns.items()}).rows()
+
     def to_pandas(self) -> Any:
         """A pandas data frame.
 
@@ -69,6 +74,12 @@ class Table:
         return "\n".join([*lines, *(["..."] if len(self) > 10 else [])])
 
 
+def _plain_column(values: Sequence[Any]) -> Sequence[Any]:
+    if all(type(value) is float for value in values):
+        return [value if isfinite(value) else None for value in values]
+    return [plain(value) for value in values]
+
+
 def _cell(value: object) -> object:
     if isinstance(value, (tuple, list)):
         return " & ".join(map(str, value))
@@ -89,7 +100,7 @@ def plain(value: object) -> Any:
         return [plain(inner) for inner in value]
     if isinstance(value, np.generic):
         return plain(value.item())
-    return None if isinstance(value, float) and not np.isfinite(value) else value
+    return None if isinstance(value, float) and not isfinite(value) else value
 
 
 def write_text(path: Path, text: str) -> None:
@@ -119,6 +130,7 @@ def write_text(path: Path, text: str) -> None:
         ) from error
 
 
-def as_json(value: object) -> str:
-    """JSON text of plain data, with a line break at its end."""
-    return json.dumps(plain(value), indent=1, ensure_ascii=False) + "\n"
+def as_json(value: Mapping[str, Any]) -> str:
+    """JSON text of plain data, a line for each name."""
+    lines = [f"{json.dumps(name)}: {json.dumps(inner, ensure_ascii=False)}" for name, inner in value.items()]
+    return "{\n" + ",\n".join(lines) + "\n}\n"

@@ -6,19 +6,25 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from .readable import plain, times
+
 
 @dataclass(frozen=True)
 class Found:
-    """One significant pattern: its items, how many samples hold them all, and how many of these are of class 1."""
+    """One significant pattern: its items, how many samples hold them all, and how many of these are of class 1.
+
+    ``strength`` is minus the decimal logarithm of the p-value, which is known also where that is too small to write.
+    """
 
     items: tuple[str, ...]
     support: int
     cases: int
     p: float
+    strength: float
     odds_ratio: float
     low: float
     high: float
-    q: float
+    q: float | None
     adjusted: float | None = None
 
     @property
@@ -27,9 +33,19 @@ class Found:
         return " & ".join(self.items)
 
     @property
-    def strength(self) -> float:
-        """Minus the decimal logarithm of the p-value; 320 where that is too small to be written."""
-        return -math.log10(self.p) if self.p > 0 else 320.0
+    def p_words(self) -> str:
+        """The p-value as people read it."""
+        return plain(self.p) if self.p > 1e-300 else f"1e\N{MINUS SIGN}{self.strength:.0f}"
+
+    @property
+    def ratio_words(self) -> str:
+        """The odds ratio, which has no number where one class never or always holds the pattern."""
+        return "infinite" if math.isinf(self.odds_ratio) else times(self.odds_ratio)
+
+    @property
+    def range_words(self) -> str:
+        """The interval of the odds ratio; nothing where there is none."""
+        return "" if math.isinf(self.high) else f"{plain(self.low)} to {plain(self.high)}"
 
 
 @dataclass(frozen=True)
@@ -55,6 +71,8 @@ class Quantiles:
 class PatternFacts:
     """A search and what it found, best first.
 
+    Of very many patterns the page needs only the surest and some of the others.
+
     Args:
         title: what the data are called.
         positive: class 1 in words, as in ``income is >50K``.
@@ -66,7 +84,9 @@ class PatternFacts:
         level: the p-value below which a testable pattern is significant.
         testable: how many patterns are testable.
         complete: whether the search came to its end.
-        patterns: those found.
+        patterns: those found, or the surest of them.
+        count: how many were found.
+        others: some of those that are not among ``patterns``.
         way: how the threshold was found, in words.
         quantiles: for the inflation plot.
         notes: what was decided about the data.
@@ -85,6 +105,8 @@ class PatternFacts:
     testable: int
     complete: bool
     patterns: Sequence[Found]
+    count: int
+    others: Sequence[Found] = ()
     way: str = ""
     quantiles: Sequence[Quantiles] = ()
     notes: Sequence[str] = ()

@@ -28,35 +28,33 @@ def pattern_keys(facts: PatternFacts) -> list[Key]:
 
 
 def _words(found: Found) -> str:
-    ratio = "infinite" if math.isinf(found.odds_ratio) else plain(found.odds_ratio)
-    return (
-        f"{found.words}: odds ratio {ratio}, p {plain(found.p)}, {count(found.cases)} of {count(found.support)} samples"
-    )
+    held = f"{count(found.cases)} of {count(found.support)} samples"
+    return f"{found.words}: odds ratio {found.ratio_words}, p {found.p_words}, {held}"
 
 
 def volcano_group(facts: PatternFacts) -> Group:
     """Odds ratio against p-value; of very many patterns the surest, and one for each place of the others."""
-    strongest = max((abs(_log(found)) for found in facts.patterns if math.isfinite(_log(found))), default=1.0)
+    some = [*facts.patterns[:_TOP], *facts.others]
+    strongest = max((abs(_log(found)) for found in some if math.isfinite(_log(found))), default=1.0)
+    highest = max(found.strength for found in some)
     places: dict[tuple[int, float], Mark] = {}
-    for at, found in enumerate(facts.patterns):
+    for at, found in enumerate(some):
         x = max(-strongest - 1, min(strongest + 1, _log(found)))
-        key = (at, -1.0) if at < _TOP else (round(x * 12 / max(strongest, 0.1)), round(found.strength * 2))
+        key = (at, -1.0) if at < _TOP else (round(x * 30 / strongest), round(found.strength * 60 / highest))
         name = shortened(found.words, 210, 11) if at < _NAMED else ""
         places.setdefault(key, Mark(x, found.strength, _words(found), tone(found), name=name))
     marks = list(places.values())
     chart = CloudChart(
         "Volcano plot",
-        f"{count(len(facts.patterns))} patterns by odds ratio and p-value, {count(len(marks))} of them drawn.",
+        f"{count(facts.count)} patterns by odds ratio and p-value, {count(len(marks))} of them drawn.",
         marks,
         Axis("odds ratio, on a scale of doublings", _ratio),
         Axis("p-value, as minus its power of ten", plain),
         [Level(-math.log10(facts.level), "level")] if facts.level > 0 else [],
     )
     caption = f"Every pattern above the dashed line, p = {plain(facts.level)}, is significant."
-    if len(marks) < len(facts.patterns):
-        caption += (
-            f" {count(len(marks))} of {count(len(facts.patterns))} are drawn: the surest, and one for each place."
-        )
+    if len(marks) < facts.count:
+        caption += f" {count(len(marks))} of {count(facts.count)} are drawn: the surest, and one for each place."
     drawings = drawn(partial(draw_cloud, chart), "volcano-figure", half=False)
     return Group("", [Figure("volcano-figure", drawings, caption, pattern_keys(facts))])
 
@@ -80,9 +78,9 @@ def lattice_group(facts: PatternFacts) -> Group:
         for at, found in enumerate(some, 1)
     ]
     chart = LatticeChart("Pattern lattice", f"The {len(nodes)} surest patterns by their number of items.", nodes)
-    caption = "The area of a disc is the number of samples that hold the pattern."
-    if len(facts.patterns) > len(some):
-        caption = f"The {len(some)} surest of {count(len(facts.patterns))} patterns. {caption}"
+    caption = "The larger a disc, the more samples hold the pattern."
+    if facts.count > len(some):
+        caption = f"The {len(some)} surest of {count(facts.count)} patterns. {caption}"
     drawings = drawn(partial(draw_lattice, chart), "lattice-figure", half=False)
     return Group("", [Figure("lattice-figure", drawings, caption, pattern_keys(facts))])
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from .document import Cell, Section, Table, cells
 from .pattern_facts import Found, PatternFacts
 from .pattern_figures import inflation_group, lattice_group, volcano_group
-from .readable import count, counted, listed, percent, plain, times
+from .readable import count, counted, listed, percent, plain
 from .sections.headline import Headline, Tile
 from .sheet import sheet, write_sheet
 
@@ -41,7 +41,7 @@ def patterns_page(facts: PatternFacts) -> str:
 
 
 def _headline(facts: PatternFacts) -> Headline:
-    found = len(facts.patterns)
+    found = facts.count
     so_far = "" if facts.complete else " so far"
     if found:
         title = f"{counted(found, 'combination')} of features {'goes' if found == 1 else 'go'} with {facts.positive}"
@@ -61,8 +61,8 @@ def _headline(facts: PatternFacts) -> Headline:
     tiles.append(Tile("Level", plain(facts.level), f"for each p-value, for {percent(facts.alpha, 0)} in all"))
     if found:
         best = facts.patterns[0]
-        tiles.append(Tile("Smallest p-value", plain(best.p), best.words))
-        tiles.append(Tile("Its odds ratio", times(best.odds_ratio), f"{plain(best.low)} to {plain(best.high)}"))
+        tiles.append(Tile("Smallest p-value", best.p_words, best.words))
+        tiles.append(Tile("Its odds ratio", best.ratio_words, best.range_words))
     for quantile in facts.quantiles:
         tiles.append(Tile("Inflation", plain(quantile.inflation), quantile.name))
     return Headline(title + so_far, lead, tuple(tiles))
@@ -72,9 +72,9 @@ def _row(at: int, found: Found, facts: PatternFacts) -> list[Cell]:
     last = [] if found.adjusted is None else [Cell(plain(found.adjusted))]
     return [
         Cell(f"{at}. {found.words}"),
-        Cell(times(found.odds_ratio), f"{plain(found.low)} to {plain(found.high)}"),
-        Cell(plain(found.p)),
-        Cell(plain(found.q)),
+        Cell(found.ratio_words, found.range_words),
+        Cell(found.p_words),
+        Cell(plain(found.q) if found.q is None or found.q > 0 else "0"),
         *last,
         Cell(count(found.support), percent(found.support / facts.samples)),
         Cell(count(found.cases), percent(found.cases / max(1, found.support))),
@@ -101,8 +101,8 @@ def _table(facts: PatternFacts) -> Section:
         "Odds ratios are those of Mantel and Haenszel over the strata, with 95 % intervals; q is the share of false "
         "findings if everything up to this line were reported."
     ]
-    if len(facts.patterns) > len(rows):
-        notes.append(f"{count(len(facts.patterns) - len(rows))} more are in the file of results.")
+    if facts.count > len(rows):
+        notes.append(f"{count(facts.count - len(rows))} more are in the file of results.")
     return Section(*names, lead="By p-value, smallest first.", tables=tables, notes=notes)
 
 

@@ -101,7 +101,7 @@ def _rows(nodes: Sequence[Node], links: Sequence[tuple[int, int]]) -> list[tuple
 
 
 def _circle(node: Node, place: tuple[float, float], largest: float) -> str:
-    radius = max(_SMALLEST, largest * node.weight**0.5)
+    radius = max(_SMALLEST, largest * (0.6 + 0.4 * node.weight**0.5))
     x, y = place
     drawn = tag("circle", title(node.words), cx=x, cy=y, r=radius, class_=f"node {tone_class(node.tone)}")
     if radius < 8:

@@ -87,9 +87,9 @@ def _names(names: Sequence[str], left: float, top: float, side: float, room: flo
         shown = shortened(names[at], room - 8, 11)
         middle = side * (at + 0.5) + 4
         parts.append(tag("text", title(names[at]), text(shown), x=left - 6, y=top + middle, class_=f"{look} end"))
-        x = left + middle
-        turn = f"rotate(-90 {x:.1f} {top - 6:.1f})"
-        parts.append(tag("text", title(names[at]), text(shown), x=x, y=top - 6, transform=turn, class_=look))
+        turn = f"translate({left + middle - 11:.1f} {top - 6:.1f}) rotate(-90)"
+        upright = tag("text", title(names[at]), text(shown), x=0, y=11, class_=look)
+        parts.append(tag("g", upright, transform=turn))
     return parts
 
 
