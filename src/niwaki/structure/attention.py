@@ -72,7 +72,8 @@ def _attend(
     scores = q * layer.head_dim**-0.5 @ k.transpose(-2, -1)
     shares = (scores if mask is None else scores + mask).softmax(-1)
     shares = functional.dropout(shares, layer.dropout, layer.training)
-    return layer.out_proj((shares @ v).transpose(1, 2).flatten(2)), shares
+    # Length first, as torch has it: how a tensor lies in memory decides which kernels come after.
+    return layer.out_proj((shares @ v).permute(2, 0, 1, 3).flatten(2)).transpose(0, 1), shares
 
 
 def _forward(

@@ -10,10 +10,11 @@ from ..core.group import Groups
 from ..core.names import bare_model, plain_name
 from .axes import Space, fixed
 from .record import Example, RecordingError, record, record_training
-from .replay import Trial, prove
+from .replay import prove
 from .resolve import resolve
 from .rules import Axes
 from .selecting import Names, is_named, names_of
+from .trial import Trial
 from .units import Stored, make_groups, reasons
 from .walk import Walk, walk
 

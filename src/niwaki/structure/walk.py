@@ -10,8 +10,8 @@ from torch.utils._pytree import tree_iter, tree_map
 
 from .axes import Space, fixed
 from .record import Call, Recording, Ref
-from .replay import Made
 from .rules import Axes, Site, Tracked, freeze_all, rule_of
+from .trial import Made
 
 
 @dataclass(eq=False)

@@ -1,0 +1,133 @@
+"""A trial of a smaller copy: which units it goes without, and where it does something else than the rules foretell."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils._pytree import tree_iter
+
+from ..core.group import Group
+from .axes import Axis, Ids
+from .record import Call, Recording, Ref
+
+ENDS = "makes more or fewer calls"
+
+
+@dataclass(frozen=True, eq=False)
+class Made:
+    """One needed call: its place in the recording, and the axes of what came out."""
+
+    place: int
+    axes: Sequence[tuple[Axis, ...] | None]
+
+
+@dataclass(frozen=True, eq=False)
+class Trial:
+    """All that the comparison needs: the recording, the needed calls, the unit of each atom, the groups with units."""
+
+    recording: Recording
+    made: Sequence[Made]
+    roots: Ids
+    groups: Sequence[tuple[Group, Ids]]
+
+
+@dataclass(frozen=True, eq=False)
+class Difference:
+    """The call at which a smaller copy does something else, by its place in the recording, and what."""
+
+    place: int
+    words: str
+
+
+_PARTED = ("aten::slice", "aten::split", "aten::split_with_sizes", "aten::unsafe_split")
+
+
+def _is_parted(trial: Trial) -> bool:
+    """Whether pieces are taken of an axis that is cut: their lengths may fit one choice of units and no other."""
+    units = np.zeros(len(trial.roots), bool)
+    for _, members in trial.groups:
+        units[members] = True
+    return any(
+        axis.ids is not None and bool(units[trial.roots[axis.ids]].any())
+        for made in trial.made
+        if trial.recording.calls[made.place].op._schema.name in _PARTED
+        for axes in made.axes
+        for axis in axes or ()
+    )
+
+
+def choices(trial: Trial) -> Iterator[dict[str, Tensor]]:
+    """Choices of units: a random half of each group; where pieces are taken, also the other half, and uneven counts.
+
+    A piece of fixed length cannot fit both halves, one of a fixed share not groups that lose none, one, two ... units.
+    """
+    generator = torch.Generator().manual_seed(0)
+    half = {}
+    for group, _ in trial.groups:
+        row = torch.rand(group.size, generator=generator) < 0.5
+        row[[0, min(2, group.size - 2)]] = True
+        row[[1, -1] if group.size > 3 else -1] = False  # an axis of one position would be laid out in its own way
+        half[group.name] = row
+    yield half
+    if _is_parted(trial):
+        yield {name: ~row for name, row in half.items()}
+        sizes = [(group.name, group.size) for group, _ in trial.groups]
+        for order in (sizes, sizes[::-1]):
+            yield {name: torch.arange(size) >= place % size for place, (name, size) in enumerate(order)}
+
+
+def _stays(trial: Trial, keep: Mapping[str, Tensor]) -> Ids:
+    stays = np.ones(len(trial.roots), np.int64)
+    for group, members in trial.groups:
+        stays[members[~keep[group.name].numpy()]] = 0
+    return stays[trial.roots]
+
+
+def _numbers(call: Call, recording: Recording) -> list[object]:
+    """The numbers that a call computes with, alone or as small tensors; sizes and places are not among them."""
+    kinds = {argument.name: str(argument.type) for argument in call.op._schema.arguments}
+    numeric = {name for name, kind in kinds.items() if "number" in kind or "float" in kind or kind == "Tensor"}
+    plain = [value for name, value in call.args.items() if name in numeric and not isinstance(value, Ref)]
+    refs = (x.number for x in tree_iter(dict(call.args)) if isinstance(x, Ref))
+    return [*plain, *(recording.constants[x].tolist() for x in refs if x in recording.constants)]
+
+
+_COPIED = "aten::clone"
+
+
+def _kind(call: Call) -> str:
+    """What a call does. Whether a reshape needs a copy depends on the sizes, so that both are taken for one."""
+    name = call.op._schema.name
+    return {"aten::_unsafe_view": "aten::view", "aten::contiguous": _COPIED}.get(
+        name, f"{name}.{call.op._overloadname}" if name not in (_COPIED, "aten::view") else name
+    )
+
+
+def compare(trial: Trial, again: Recording, keep: Mapping[str, Tensor], skip: set[str]) -> Iterator[Difference]:
+    """Where the smaller model does something else than foretold; calls that nothing needs may differ in shape."""
+    stays = _stays(trial, keep)
+    needed = {made.place: made for made in trial.made}
+    before = [(p, c) for p, c in enumerate(trial.recording.calls) if c.module not in skip and _kind(c) != _COPIED]
+    after = [call for call in again.calls if call.module not in skip and _kind(call) != _COPIED]
+    for (place, old), new in zip(before, after, strict=False):
+        if _kind(old) != _kind(new) or old.module != new.module:
+            yield Difference(place, f"calls {new.op._schema.name} instead of {old.op._schema.name}")
+        if place not in needed:
+            continue
+        for ref, axes in zip(new.outs, needed[place].axes, strict=False):
+            wanted = None if axes is None else tuple(_size(axis, stays) for axis in axes)
+            if ref is not None and wanted is not None and again.shapes[ref.number] != wanted:
+                yield Difference(place, f"gives {again.shapes[ref.number]} instead of {wanted}")
+        was, now = _numbers(old, trial.recording), _numbers(new, again)
+        if repr(was) != repr(now):  # by their text, in which a NaN is itself
+            yield Difference(place, f"computes with {now} instead of {was}")
+    if len(after) != len(before):
+        yield Difference(before[min(len(after), len(before) - 1)][0], ENDS)
+
+
+def _size(axis: Axis, stays: Ids) -> int:
+    return axis.size if axis.ids is None else int(stays[axis.ids].sum())
