@@ -19,6 +19,7 @@ from .slices import Branch, Budget, Engine, Walk, patience, start
 from .state import Shuffles, Tally
 
 _BRANCHES_EACH = 4
+FIRST_SLICE = 256
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,7 +77,7 @@ def run_pass(job: Job, tally: Tally) -> Outcome:
     if job.workers > 1:
         return _dealt_out(job, tally)
     walk = start(job.layout, tally, job.shuffles, engine_of(job.engine))
-    budget, share = Budget(), 0.0
+    budget, share = Budget(FIRST_SLICE), 0.0
     try:
         going = True
         while going:
@@ -107,7 +108,8 @@ class _Share:
 
 def _work(job: Job, tally: Tally, branch: Branch, budget: int, rungs: int) -> _Share:
     """Search a branch for a while, with counts of its own from zero: they can only lag behind those of all."""
-    own = tally._replace(histogram=np.zeros(rungs, np.int64), values=tally.values.copy(), numbers=tally.numbers.copy())
+    # Workers that are threads see the same arrays: each needs its own.
+    own = _empty(tally)._replace(histogram=np.zeros(rungs, np.int64), values=tally.values.copy())
     layout = job.layout._replace(**{name: np.asarray(part) for name, part in job.layout._asdict().items()})
     shuffles = Shuffles(np.asarray(job.shuffles.masks), job.shuffles.best.copy(), job.shuffles.found.copy())
     walk = start(layout, own, shuffles, engine_of(job.engine), branch)
@@ -169,13 +171,13 @@ def _dealt_out(job: Job, tally: Tally) -> Outcome:
 
     quiet = Job(job.layout, job.shuffles, job.engine)
     root = start(job.layout, _empty(tally), job.shuffles, engine_of(job.engine))
-    left, budget, rungs = root.branches(), Budget(512), len(tally.histogram)
+    left, budget, rungs = root.branches(), Budget(FIRST_SLICE), len(tally.histogram)
     try:
         with Parallel(n_jobs=job.workers, mmap_mode="c") as parallel:
             while left:
                 left.sort(key=lambda branch: -branch.share)
                 now = left[: job.workers * _BRANCHES_EACH]
-                blank = _empty(tally)
+                blank = _empty(tally)  # what was counted so far need not travel
                 shares = parallel(delayed(_work)(quiet, blank, branch, budget.patterns, rungs) for branch in now)
                 for share in shares:
                     tally = _settled(tally, share, job.shuffles)

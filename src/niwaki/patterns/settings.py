@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -60,7 +61,7 @@ class Search:
         if 0 < self.permutations and (self.permutations + 1) * self.alpha < 1:
             raise PatternError(
                 f"{self.permutations} permutations cannot show anything at alpha={self.alpha}; "
-                f"take at least {int(1 / self.alpha)}, better 10,000"
+                f"take at least {math.ceil(1 / self.alpha - 1e-9) - 1}, better 10,000"
             )
 
 

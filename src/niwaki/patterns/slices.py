@@ -39,7 +39,7 @@ class Branch:
     Args:
         path: the items by which the pattern was reached.
         after: the last item that has been dealt with there, -1 for none.
-        share: of the whole search, estimated by halving at every fork.
+        share: of the whole search, by estimate.
         most: no more patterns than this are in it.
     """
 
@@ -82,13 +82,19 @@ class Walk:
             start, place, end, _, size = span[depth]
             if depth < self.base[0]:
                 continue  # its siblings belong to other branches
-            one = share / max(end - (self.base[1] if depth == self.base[0] else start), 1)
-            if place < end:
+            # A candidate can be extended by those after it, so that early ones are taken to be larger.
+            whole = _triangle(end - (self.base[1] if depth == self.base[0] else start))
+            left = end - place
+            if left:
                 after = int(self.stack.items[place - 1]) if place > start else -1
-                most = _most(end - place, None if closed else limit - size)
-                found.append(Branch(tuple(path[1 : depth + 1]), after, one * (end - place), most))
-            share = one
+                most = _most(left, None if closed else limit - size)
+                found.append(Branch(tuple(path[1 : depth + 1]), after, share * _triangle(left) / whole, most))
+            share *= (left + 1) / whole if whole else 0
         return found[::-1]
+
+
+def _triangle(side: int) -> int:
+    return side * (side + 1) // 2
 
 
 def _most(candidates: int, size: int | None) -> int:
@@ -153,7 +159,7 @@ def patience() -> Generator[list[bool]]:
 class Budget:
     """How many patterns a slice may visit so that it takes about a tenth of a second."""
 
-    def __init__(self, first: int = 256) -> None:
+    def __init__(self, first: int) -> None:
         self.patterns = first
         self._since = time.perf_counter()
 

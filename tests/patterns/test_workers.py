@@ -1,0 +1,206 @@
+"""The findings are the same whatever the number of workers; a search that is stopped says only what is proven."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import signal
+
+import numpy as np
+import pytest
+
+from niwaki.patterns import Findings, PatternError, Progress, Search, mining, passes, significant_patterns, state
+from niwaki.patterns.slices import Branch
+from tests.patterns.engines import ARRAYS, ENGINES
+
+joblib = pytest.importorskip("joblib", reason="more than one worker needs joblib")
+
+SEARCHES = [
+    Search(),
+    Search(rule="grid", passes="two"),
+    Search(rule="reference"),
+    Search(max_size=2),
+    Search(permutations=99, seed=1),
+]
+
+
+def _data(samples=300, width=14, seed=0, noise=0.25):
+    generator = np.random.default_rng(seed)
+    items = generator.random((samples, width)) < 0.5
+    labels = items[:, [1, 4]].all(axis=1) ^ (generator.random(samples) < noise)
+    return items, labels, generator.integers(0, 3, samples)
+
+
+def _same(one: Findings, other: Findings) -> None:
+    assert one.items == other.items
+    for name in ("statistic", "p", "least_p", "odds_ratio", "low", "high", "q", "strata_support", "strata_cases"):
+        assert getattr(one, name).tolist() == getattr(other, name).tolist(), name
+    for name in ("threshold", "level", "testable", "inflation", "inflation_pooled", "complete"):
+        assert getattr(one, name) == getattr(other, name), name
+    assert (one.adjusted is None) == (other.adjusted is None)
+    if one.adjusted is not None:
+        assert one.adjusted.tolist() == other.adjusted.tolist()
+
+
+@pytest.mark.parametrize("search", SEARCHES, ids=lambda s: f"{s.rule}-{s.passes}-{s.max_size}-{s.permutations}")
+@ENGINES
+def test_the_findings_do_not_depend_on_the_workers(compiled, search, monkeypatch):
+    # Small slices, so that branches are cut and handed round many times; threads, since processes start slowly.
+    monkeypatch.setattr(passes, "FIRST_SLICE", 40)
+    items, labels, strata = _data(width=14 if compiled else 9)
+    alone = significant_patterns(items, labels, strata, search, compiled=compiled)
+    assert len(alone) > 0
+    with joblib.parallel_config(backend="threading"):
+        for workers in (2, 3):
+            _same(alone, significant_patterns(items, labels, strata, search, workers=workers, compiled=compiled))
+
+
+@pytest.mark.parametrize("compiled", [ARRAYS, pytest.param(True, id="compiled", marks=pytest.mark.slow)])
+def test_processes(compiled):
+    items, labels, strata = _data(samples=500, width=18 if compiled else 8, noise=0.3)
+    alone = significant_patterns(items, labels, strata, compiled=compiled)
+    seen: list[Progress] = []
+    _same(alone, significant_patterns(items, labels, strata, workers=2, compiled=compiled, progress=seen.append))
+    assert seen[-1].share == pytest.approx(1.0)
+    assert len(alone) > 0
+
+
+@pytest.mark.parametrize("backend", ["ray", "dask"])
+def test_other_backends(backend):
+    package = {"ray": "ray", "dask": "distributed"}[backend]
+    if importlib.util.find_spec(package) is None:
+        pytest.skip(f"{package} is not installed")
+    items, labels, strata = _data(width=10)
+    alone = significant_patterns(items, labels, strata, compiled=False)
+    if backend == "ray":
+        ray = importlib.import_module("ray")
+        ray.init(num_cpus=2, include_dashboard=False)
+        importlib.import_module("ray.util.joblib").register_ray()
+        try:
+            with joblib.parallel_config(backend="ray"):
+                _same(alone, significant_patterns(items, labels, strata, workers=2, compiled=False))
+        finally:
+            ray.shutdown()
+    else:
+        with importlib.import_module("distributed").Client(n_workers=2, threads_per_worker=1, dashboard_address=None):
+            with joblib.parallel_config(backend="dask"):
+                _same(alone, significant_patterns(items, labels, strata, workers=2, compiled=False))
+
+
+def _stop_after(share: float, stage: str = "search"):
+    def progress(now: Progress) -> None:
+        if now.stage == stage and now.share >= share:
+            raise KeyboardInterrupt
+
+    return progress
+
+
+def _planted(width=10):
+    """Something so strong that it is proven long before the end."""
+    generator = np.random.default_rng(4)
+    items = generator.random((400, width)) < np.linspace(0.3, 0.7, width)
+    return items, items[:, -1] ^ (generator.random(400) < 0.02), generator.integers(0, 2, 400)
+
+
+@ENGINES
+@pytest.mark.parametrize("rule", ["exact", "grid"])
+@pytest.mark.parametrize("workers", [1, 2])
+def test_what_is_proven_when_stopped_is_in_the_end_result(compiled, rule, workers, monkeypatch):
+    monkeypatch.setattr(passes, "FIRST_SLICE", 8)
+    monkeypatch.setattr(passes.Budget, "adapt", lambda self: None)
+    items, labels, strata = _planted()
+    full = significant_patterns(items, labels, strata, Search(rule=rule), compiled=compiled)
+    sizes = []
+    with joblib.parallel_config(backend="threading"):
+        for share in (0.0, 0.25, 0.5, 0.75):
+            part = significant_patterns(
+                items,
+                labels,
+                strata,
+                Search(rule=rule),
+                workers=workers,
+                compiled=compiled,
+                progress=_stop_after(share),
+            )
+            assert not part.complete
+            assert set(part.items) <= set(full.items)
+            # No more than Tarone's rule could allow if everything unseen were testable.
+            assert part.level <= full.level
+            assert (part.p <= part.level).all()
+            assert np.isnan(part.q).all()
+            assert np.isnan(part.threshold)
+            sizes.append(len(part))
+    assert sizes[-1] > 0
+    assert sizes == sorted(sizes)
+
+
+@ENGINES
+def test_a_second_pass_that_is_stopped_keeps_what_it_has(compiled, monkeypatch):
+    monkeypatch.setattr(passes, "FIRST_SLICE", 16)
+    monkeypatch.setattr(passes.Budget, "adapt", lambda self: None)
+    items, labels, strata = _planted()
+    full = significant_patterns(items, labels, strata, compiled=compiled)
+    stop = _stop_after(0.5, "collect")
+    part = significant_patterns(items, labels, strata, Search(passes="two"), compiled=compiled, progress=stop)
+    assert not part.complete
+    assert part.level == full.level
+    assert 0 < len(part) < len(full)
+    assert set(part.items) < set(full.items)
+    early = significant_patterns(
+        items, labels, strata, Search(passes="two"), compiled=compiled, progress=_stop_after(0.5)
+    )
+    assert (early.complete, len(early)) == (False, 0)
+
+
+@ENGINES
+def test_against_shuffles_nothing_is_proven_before_the_end(compiled, monkeypatch):
+    monkeypatch.setattr(passes, "FIRST_SLICE", 16)
+    monkeypatch.setattr(passes.Budget, "adapt", lambda self: None)
+    items, labels, strata = _planted()
+    search = Search(permutations=99)
+    part = significant_patterns(items, labels, strata, search, compiled=compiled, progress=_stop_after(0.5))
+    assert (part.complete, len(part)) == (False, 0)
+    assert len(significant_patterns(items, labels, strata, search, compiled=compiled)) > 0
+
+
+@ENGINES
+def test_ctrl_c_waits_for_the_end_of_a_slice(compiled, monkeypatch):
+    items, labels, strata = _data(width=12)
+    before = signal.getsignal(signal.SIGINT)
+    asked: list[int] = []
+    monkeypatch.setattr(passes, "FIRST_SLICE", 16)
+    monkeypatch.setattr(passes.Budget, "adapt", lambda self: None)
+    engine = passes.engine_of("walk_compiled" if compiled else "walk_arrays")
+
+    class Interrupted:
+        visit = staticmethod(engine.visit)
+
+        @staticmethod
+        def run(*arguments):
+            visited = int(arguments[2].numbers[state.VISITED])
+            if visited == 16 and not asked:
+                asked.append(visited)
+                signal.raise_signal(signal.SIGINT)
+            return engine.run(*arguments)
+
+    monkeypatch.setattr(passes, "engine_of", lambda name: Interrupted)
+    part = significant_patterns(items, labels, strata, compiled=compiled)
+    assert not part.complete
+    assert part.visited == 16 + 16  # the slice was finished all the same
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_the_number_of_workers_is_checked():
+    items, labels, strata = _data(width=5)
+    with pytest.raises(PatternError, match="workers=0; give a number of processes, or -1 for all cores"):
+        significant_patterns(items, labels, strata, workers=0)
+    assert mining._processes(-1) >= 1
+
+
+def test_a_branch_bounds_its_patterns():
+    assert Branch(most=3).most == 3
+    from niwaki.patterns.slices import _most
+
+    assert _most(5, None) == 31  # all non-empty subsets
+    assert _most(5, 2) == 15  # 5 and 10
+    assert _most(5, 0) == 0
