@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import nn
 
+import niwaki as nw
 from niwaki.core import StoreError
 from niwaki.store import load_pretrained, register_pretrained, save_pretrained
 from tests.house.source import ROOT
@@ -137,6 +138,22 @@ def test_a_fresh_process_computes_the_same_bits(tmp_path):
     found, tokens = torch.load(files[2])
     assert torch.equal(found, logits(small))
     assert torch.equal(tokens, uncached(small))
+
+
+@pytest.mark.parametrize("kind", ["qwen2", "gpt2", "bloom"])
+def test_channels_that_shrink_cut(tmp_path, kind):
+    dense, inputs = dense_model(kind), {"input_ids": TOKENS, "use_cache": False}
+    groups = nw.channels(dense, inputs)
+    small = nw.shrink(dense, groups, {group.name: torch.arange(group.size) % 4 > 0 for group in groups})
+    save_pretrained(small, tmp_path, mode="heterogeneous")
+    loaded = load_pretrained(tmp_path)
+    assert torch.equal(logits(loaded), logits(small))
+    assert torch.equal(generated(loaded), uncached(small))
+    if kind == "bloom":  # whose heads have lost channels, too
+        with pytest.raises(
+            StoreError, match=r"mode='padded' describes differs in .*query_key_value.*is \[72, 32\] here"
+        ):
+            save_pretrained(small, tmp_path / "padded", mode="padded")
 
 
 def test_query_heads_may_go_from_every_share(tmp_path):

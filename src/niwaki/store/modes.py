@@ -90,17 +90,13 @@ def _padded(model: Any, config: Any, stock: Any, multiple_of: int) -> tuple[Any,
     cut = cut_of(model)
 
     def heads(name: str) -> Tensor | None:
-        if not family.heads_keep_their_place:
-            return None
-        layer = model.get_submodule(name)
-        kept = kept_heads(cut, name, layer.self_attention.head_dim)
-        return torch.arange(dense["head"]) if kept is None else kept
+        return kept_heads(cut, name, config) if family.heads_keep_their_place else None
 
     if "kv" in wanted:
-        config, wanted = _allowed(config, family, wanted, dense, model)
+        padded, wanted = _allowed(config, family, wanted, dense, model)
     else:
-        config = _with(config, family, wanted, model)
-    return config, padded_state(model, family, wanted, heads)
+        padded = _with(config, family, wanted, model)
+    return padded, padded_state(model, family, wanted, heads)
 
 
 def _uneven(model: Any, config: Any) -> tuple[Any, Mapping[str, Tensor]]:

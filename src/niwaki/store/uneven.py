@@ -44,25 +44,26 @@ def stock_config(config: Any) -> Any:
     return stock.from_dict(entries)
 
 
-def kept_heads(cut: Cut, name: str, head_dim: int) -> Tensor | None:
-    """Which heads of a BLOOM layer stay; None for all of them."""
+def kept_heads(cut: Cut, name: str, config: Any) -> Tensor:
+    """Which heads of the dense model a BLOOM layer keeps."""
     kept = cut.kept.get(f"{name}.self_attention.query_key_value.weight", {}).get(0)
-    return None if kept is None else torch.unique(kept // (3 * head_dim))
+    heads = torch.arange(config.n_head, device="cpu")
+    return heads if kept is None else torch.unique(kept // (3 * config.hidden_size // config.n_head))
 
 
-def _keep_slopes(model: Any, cut: Cut, heads: int) -> None:
+def _keep_slopes(model: Any, cut: Cut) -> None:
     # The bias of a head depends on its place among all heads of the dense model, and is made once for all layers.
     for name, layer in layers_of(model, FAMILIES["bloom"]).items():
         attention: Any = layer.self_attention
-        kept = kept_heads(cut, name, attention.head_dim)
-        if kept is None:
+        kept = kept_heads(cut, name, model.config)
+        if len(kept) == model.config.n_head:
             continue
 
         def chosen(
             module: nn.Module, args: Any, kwargs: Mapping[str, Any], kept: Tensor = kept
         ) -> tuple[Any, dict[str, Any]]:
             alibi = kwargs["alibi"]
-            rows = alibi.unflatten(0, (-1, heads))[:, kept.to(alibi.device)].flatten(0, 1)
+            rows = alibi.unflatten(0, (-1, model.config.n_head))[:, kept.to(alibi.device)].flatten(0, 1)
             return args, {**kwargs, "alibi": rows}
 
         attention.register_forward_pre_hook(chosen, with_kwargs=True)
@@ -85,7 +86,7 @@ def uneven_class(stock: Any) -> Any:
         # The copy that is cut becomes this model; of the dense one nothing stays.
         vars(self).update(vars(apply_cut(self, cut)))
         if config.model_type == f"{PREFIX}bloom":
-            _keep_slopes(self, cut, config.n_head)
+            _keep_slopes(self, cut)
 
     entries = {"config_class": uneven_config(stock.config_class), "__init__": __init__, "__doc__": stock.__doc__}
     return type(f"{_NAME}{stock.__name__}", (stock,), entries)
