@@ -1,6 +1,6 @@
 """What matters in data: combinations of items that go along with a label, given a covariate. Imports no torch."""
 
-from .errors import PatternError
+from .errors import OutOfReach, PatternError
 from .estimator import SignificantPatterns
 from .findings import Findings, Pattern, Progress
 from .layout import Packed, pack, pack_columns
@@ -10,6 +10,7 @@ from .table import Table
 
 __all__ = [
     "Findings",
+    "OutOfReach",
     "Packed",
     "Pattern",
     "PatternError",

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from . import state
 from .bounds import envelope, p_value
-from .errors import PatternError
+from .errors import OutOfReach, PatternError
 from .findings import Findings, Ints, Progress
 from .layout import Layout, Packed, lay_out
 from .memory import new_tally
