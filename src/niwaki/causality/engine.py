@@ -75,7 +75,8 @@ def _by_tree(points: Floats, count: int, theiler: int) -> Indices:
         squares += (column[:, None] - column[candidates]) ** 2
     squares[np.abs(np.arange(len(points))[:, None] - candidates) <= theiler] = np.inf
     order = np.argsort(squares, axis=1, kind="stable")[:, : count + 1]
-    found = np.take_along_axis(candidates, order, axis=1)[:, :count]
+    # In one piece, so that the compiled loops meet one layout of memory and are compiled once.
+    found = np.ascontiguousarray(np.take_along_axis(candidates, order, axis=1)[:, :count])
     ends = np.take_along_axis(squares, order[:, -2:], axis=1)
     for row in np.flatnonzero(ends[:, 1] <= ends[:, 0] * (1 + 1e-9)):
         found[row] = _exact(points, int(row), count, theiler)
