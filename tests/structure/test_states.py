@@ -223,6 +223,24 @@ def test_states_can_be_pruned_and_grown_while_training():
     assert widest(model.eval(), nw.shrink(model, groups, keep), x) < 1e-5
 
 
+def test_scores_from_poles_can_steer_training():
+    model = s5(classes=2, width=4, states=16, layers=2, generator=torch.Generator().manual_seed(0))
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
+    groups = nw.states(model)
+    last = nw.TailShare(nw.HInfinity())
+    sparsifier = nw.gmp(model, groups, density=0.5, steps=20, every=5, criterion=last, allocator=nw.Global())
+    sparsifier.attach(optimizer)
+    x, y = torch.randn(16, 10, 1), torch.arange(16) % 2
+    for _ in range(20):
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(model(x), y).backward()
+        optimizer.step()
+    assert sum(int(row.sum()) for row in sparsifier.keep.values()) == 8
+    gone = ~sparsifier.keep["blocks.0.ssm"]
+    layer = model.blocks[0].ssm
+    assert not layer.B[gone].any() and not layer.C[:, gone].any() and bool((layer.lambda_re != 0).all())
+
+
 def test_a_smaller_model_survives_the_way_through_a_file(tmp_path):
     def make():
         return s5(width=4, states=8, layers=2, bidirectional=True, generator=torch.Generator().manual_seed(0))

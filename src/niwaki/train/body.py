@@ -21,7 +21,8 @@ class Body:
 
     ``acts`` and ``learns`` are the masks of the two gates, ``home`` of the structure to deliver; ``held`` is the
     optimizer state of the active weights while they stand still, ``copy`` an averaged copy's tensors, ``partial``
-    names the tensors in which something does not act, and ``version`` counts the changes of masks.
+    names the tensors in which something does not act, and ``version`` counts the changes of masks. ``beside`` holds
+    tensors that are never masked, but that criteria read about the units.
     """
 
     groups: Sequence[Group]
@@ -35,6 +36,7 @@ class Body:
     copy: Mapping[str, Tensor] = field(default_factory=dict)
     partial: list[str] = field(default_factory=list)
     version: int = 0
+    beside: Mapping[str, nn.Parameter] = field(default_factory=dict)
 
     def lay(self, gates: GateMap, home: Mapping[str, Tensor]) -> None:
         """Compute the masks of all tensors from the gates of all units."""
@@ -107,9 +109,10 @@ class Body:
 
     def last_values(self) -> dict[str, Tensor]:
         """The weights, and for those that do not act the values they had when they last did (zero if not kept)."""
+        beside = {name: tensor.detach() for name, tensor in self.beside.items()}
         if not self.memory:
-            return {name: tensor.detach() for name, tensor in self.tensors.items()}
-        return {
+            return beside | {name: tensor.detach() for name, tensor in self.tensors.items()}
+        return beside | {
             name: torch.where(self.acts[name], tensor.detach(), self.memory[name])
             for name, tensor in self.tensors.items()
         }

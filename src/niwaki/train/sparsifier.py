@@ -14,7 +14,7 @@ from torch.utils.hooks import RemovableHandle
 from ..core.contracts import Context, Probe
 from ..core.errors import TrainError
 from ..core.gates import GateMap, is_binary_pair, kept_gates
-from ..core.group import Group, check_groups
+from ..core.group import Group, check_groups, tensors_of
 from ..core.names import parameters_of
 from ..measure.ledger import Ledger
 from ..moves.chain import play
@@ -81,7 +81,8 @@ class Sparsifier:
         self._generator = torch.Generator().manual_seed(seed)
         self._home = {g.name: plan.keep[g.name].to(tensors[g.slices[0].tensor].device) for g in groups}
         self._gates: GateMap = {name: kept_gates(keep) for name, keep in self._home.items()}
-        self._body = Body(groups, tensors, plan.values)
+        beside = {name: parameters[name] for name in tensors_of(groups) if name not in tensors}
+        self._body = Body(groups, tensors, plan.values, beside=beside)
         self._body.lay(self._gates, self._home)
         self._diary = Diary.begin(self._home)
         self._listener = Listener()
