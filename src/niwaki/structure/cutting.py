@@ -116,23 +116,34 @@ def kept_positions(groups: Sequence[Group], keep: Mapping[str, Tensor]) -> dict[
     return kept
 
 
-def _check_plain(name: str, tensor: Tensor, owner: nn.Module) -> None:
+def why_not_cut(name: str, tensor: Tensor, owner: nn.Module) -> str:
+    """Why a tensor of a model cannot be cut, with the remedy; empty if it can.
+
+    Args:
+        name: its qualified name.
+        tensor: the tensor.
+        owner: the module that holds it.
+
+    Returns:
+        The reason.
+    """
     if ".parametrizations." in f".{name}":
-        raise GroupError(
+        return (
             f"{name!r} belongs to a parametrization, which is not cut; take it off first with "
             "torch.nn.utils.parametrize.remove_parametrizations(module, name, leave_parametrized=True), and make the "
             "groups anew"
         )
     plain = tensor.data if isinstance(tensor, nn.Parameter) else tensor
     if tensor.layout != torch.strided or type(plain) is not Tensor:
-        raise GroupError(f"{name!r} is a {type(plain).__name__} of layout {tensor.layout}; only dense tensors are cut")
+        return f"{name!r} is a {type(plain).__name__} of layout {tensor.layout}; only dense tensors are cut"
     hooks = {type(hook).__name__: hook for hook in owner._forward_pre_hooks.values()}
     for kind in ("WeightNorm", "SpectralNorm"):
         if kind in hooks:
-            raise GroupError(
+            return (
                 f"{name!r} is under {kind}, which would compute the weight anew from other tensors; take it off first "
                 f"with torch.nn.utils.remove_{'weight' if kind == 'WeightNorm' else 'spectral'}_norm(module)"
             )
+    return ""
 
 
 def owner_of(model: nn.Module, path: str) -> Any:
@@ -194,8 +205,11 @@ def cut_from(model: nn.Module, groups: Sequence[Group], keep: Mapping[str, Tenso
         keep: ``[size]`` booleans per group name, ``True`` = kept; groups without an entry stay whole.
 
     Returns:
-        The cut: kept positions per tensor and axis, new values of the attributes that change. A `GroupError` or
-        `BudgetError` if groups, ``keep`` and model do not belong together, or layers would not fit afterwards.
+        The cut: kept positions per tensor and axis, new values of the attributes that change. A `BudgetError` if
+        ``keep`` is not what the groups allow.
+
+    Raises:
+        GroupError: groups and model do not belong together, or layers would not fit afterwards.
     """
     tensors, modules = tensors_of(model), modules_of(model)
     check_groups(groups, parameters_of(model))
@@ -203,7 +217,9 @@ def cut_from(model: nn.Module, groups: Sequence[Group], keep: Mapping[str, Tenso
     check_keep(groups, keep)
     kept = kept_positions(groups, keep)
     for name in kept:
-        _check_plain(name, tensors[name], modules[name.rpartition(".")[0]])
+        why = why_not_cut(name, tensors[name], modules[name.rpartition(".")[0]])
+        if why:
+            raise GroupError(why)
     by_tensor = {id(tensors[name]): axes for name, axes in kept.items()}
     declared = _declared(model, groups, keep)
     sizes = {key_of(name, attribute): v for name, values in declared.items() for attribute, v in values.items()}

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from ..core.group import Groups
 from ..core.names import bare_model, plain_name
 from .axes import Space, fixed
+from .cutting import why_not_cut
 from .record import Example, RecordingError, record, record_training
 from .replay import prove
 from .resolve import resolve
@@ -24,12 +25,13 @@ def _stored(model: nn.Module, space: Space) -> list[Stored]:
     tensors: dict[str, Tensor] = {**parameters, **dict(model.named_buffers())}
     stored = []
     for name, tensor in tensors.items():
-        if tensor.is_floating_point() or tensor.is_complex():
-            axes: Axes = tuple(
+        why = why_not_cut(name, tensor, model.get_submodule(name.rpartition(".")[0]))
+        if why or not (tensor.is_floating_point() or tensor.is_complex()):
+            axes: Axes = tuple(fixed(size, why or "a table of whole numbers") for size in tensor.shape)
+        else:
+            axes = tuple(
                 space.fresh(size, zero=name in parameters, leaf=(name, dim)) for dim, size in enumerate(tensor.shape)
             )
-        else:
-            axes = tuple(fixed(size, "a table of whole numbers") for size in tensor.shape)
         stored.append(Stored(name, tuple(tensor.shape), axes, name in parameters))
     return stored
 

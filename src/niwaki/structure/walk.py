@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from torch import nn
@@ -38,16 +38,16 @@ class Walk:
         args = tree_map(lambda x: self.tracked(x) if isinstance(x, Ref) else x, dict(call.args))
         outs = [None if ref is None else self.recording.shapes[ref.number] for ref in call.outs]
         site = Site(call.op, args, outs, self.space, call.module, self.modules)
-        rule = rule_of(call.op)
+        rule, where = rule_of(call.op), f" (in {call.module})" if call.module else ""
         if rule is None:
-            where = f" (in {call.module})" if call.module else ""
             made = freeze_all(site, f"there is no rule for {call.op._schema.name}{where}")
         else:
             made = rule(site)
+            if not _fits(made, outs):  # a form of the operator that its rule does not know
+                made = freeze_all(site, f"the rule for {call.op._schema.name} does not fit it{where}")
         self.made.append(Made(place, made))
         for ref, axes in zip(call.outs, made, strict=True):
             if ref is not None and axes is not None:
-                assert tuple(a.size for a in axes) == self.recording.shapes[ref.number], (call.op, axes)
                 self.axes[ref.number] = axes
         if call.op._schema.is_mutable:
             self._forget_zeros(call)
@@ -62,6 +62,13 @@ class Walk:
             for other in self.sharing[self.recording.storage[ref.number]]:
                 if other in self.axes:
                     self.axes[other] = tuple(replace(axis, zero=False) for axis in self.axes[other])
+
+
+def _fits(made: Sequence[Axes | None], outs: Sequence[tuple[int, ...] | None]) -> bool:
+    return len(made) == len(outs) and all(
+        axes is None or shape is None or tuple(axis.size for axis in axes) == shape
+        for axes, shape in zip(made, outs, strict=True)
+    )
 
 
 def _written(call: Call) -> list[Ref]:

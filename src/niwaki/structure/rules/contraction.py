@@ -83,9 +83,9 @@ def biased(site: Site) -> Sequence[Axes | None]:
 
 
 def vector(site: Site) -> Sequence[Axes | None]:
-    """``mv`` and ``dot``."""
+    """``mv``, ``dot`` and ``vdot``."""
     left = site["self"]
-    right = site["vec"] if "vec" in site.args else site["tensor"]
+    right = next(site[name] for name in ("vec", "tensor", "other") if name in site.args)
     contract(site.space, left.axes[-1], right.axes[0])
     return [left.axes[:-1]]
 
@@ -130,6 +130,8 @@ def _shared(space: Space, query: Axis, key: Axis, value: Axis) -> Axis:
     """One axis of heads; several query heads may share a head of keys and values, and go with it."""
     if key.size == query.size:
         return space.unify(query, key, value)
+    if key.size == 1:
+        return query  # one head of keys serves any number of queries
     outer, inner = space.split(query, key.size)
     space.unify(outer, key, value)
     space.freeze(inner, "the query heads of one key head")

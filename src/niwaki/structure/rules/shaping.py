@@ -103,6 +103,17 @@ def squeeze(site: Site) -> Sequence[Axes | None]:
     return [tuple(axis for place, axis in enumerate(axes) if place not in gone or axis.size != 1)]
 
 
+def paired(site: Site) -> Sequence[Axes | None]:
+    """Complex numbers as pairs of real ones, and back: the last axis holds two, which stay."""
+    axes, shape = site["self"].axes, site.outs[0]
+    assert shape is not None
+    pair = "a real and an imaginary part"
+    if len(shape) > len(axes):
+        return [(*axes, fixed(2, pair))]
+    site.space.freeze(axes[-1], pair)
+    return [axes[:-1]]
+
+
 def expand(site: Site) -> Sequence[Axes | None]:
     """An axis of one position becomes many equal ones, whose number follows what they meet."""
     axes, shape = site["self"].axes, site.outs[0]

@@ -50,6 +50,7 @@ _GROUPS: list[tuple[str, Rule]] = [
     ("permute", shaping.permute),
     ("unsqueeze", shaping.unsqueeze),
     ("squeeze", shaping.squeeze),
+    ("view_as_real view_as_complex", shaping.paired),
     ("expand", shaping.expand),
     ("repeat", shaping.repeat),
     ("flip", shaping.flip),
@@ -63,7 +64,7 @@ _GROUPS: list[tuple[str, Rule]] = [
     ("slice", joining.narrow),
     ("mm bmm", contraction.matrix),
     ("addmm baddbmm", contraction.biased),
-    ("mv dot", contraction.vector),
+    ("mv dot vdot", contraction.vector),
     ("linear", contraction.linear),
     (
         "_scaled_dot_product_flash_attention_for_cpu _scaled_dot_product_flash_attention "
