@@ -5,6 +5,7 @@ work may share the machine; the least of several tries counts.
 
     python benchmarks/causality.py speed [--tries 5]
     python benchmarks/causality.py systems [--seeds 3]
+    python benchmarks/causality.py null [--networks 200]
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from record import write
 from scipy.special import digamma
 
 from niwaki.causality import (
+    CausalNetwork,
     CrossMapping,
     EmbeddingEntropy,
     Granger,
@@ -181,13 +183,44 @@ def systems(arguments: argparse.Namespace) -> None:
     print(write("causality_systems", {"libraries": versions(), "seeds": arguments.seeds, "rows": rows}))
 
 
+def idle(seed: int, length: int = 150) -> np.ndarray:
+    """Six series that have nothing to do with each other: two chaotic maps, two slow noises, two white ones."""
+    rng = np.random.default_rng(seed)
+    maps = logistic_maps((3.7, 3.9), [], coupling=0.0, length=length, seed=seed).series
+    slow = rng.normal(size=(length + 100, 2))
+    for t in range(1, len(slow)):
+        slow[t] += 0.9 * slow[t - 1]
+    return np.hstack([maps, slow[100:], rng.normal(size=(length, 2))])
+
+
+def null(arguments: argparse.Namespace) -> None:
+    """How often a network finds edges where there are none, at level 0.05."""
+    rows = []
+    for surrogate in ("shift", "iaaft"):
+        for correction in ("max", "fdr"):
+            network = CausalNetwork(surrogates=99, surrogate=surrogate, correction=correction)
+            found = []
+            for seed in range(arguments.networks):
+                network.set_params(seed=seed).fit(idle(seed))
+                found.append(sum(bool(edge.significant) for edge in network.edges_))
+            alarms = int(sum(count > 0 for count in found))
+            rows.append(
+                {"surrogate": surrogate, "correction": correction, "with_any_edge": alarms, "edges": sum(found)}
+            )
+            print(f"{surrogate}, {correction}: {alarms} of {arguments.networks} networks have an edge", flush=True)
+    print(
+        write("causality_null", {"libraries": versions(), "networks": arguments.networks, "level": 0.05, "rows": rows})
+    )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("part", choices=("speed", "systems"))
+    parser.add_argument("part", choices=("speed", "systems", "null"))
     parser.add_argument("--tries", type=int, default=5)
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--networks", type=int, default=200)
     arguments = parser.parse_args()
-    {"speed": speed, "systems": systems}[arguments.part](arguments)
+    {"speed": speed, "systems": systems, "null": null}[arguments.part](arguments)
 
 
 if __name__ == "__main__":

@@ -115,3 +115,18 @@ def test_scikit_learn_clones_it(series):
 def test_settings_that_will_not_do(series, settings, message):
     with pytest.raises(ValueError, match=message):
         CausalNetwork(**settings).fit(series)
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")  # multiprocessing forks beside torch's threads
+@pytest.mark.parametrize("backend", [None, "threading", "loky", "multiprocessing"])
+def test_progress_counts_the_effects(series, backend):
+    joblib = pytest.importorskip("joblib", reason="for several workers")
+    told = []
+    if backend is None:
+        network = CausalNetwork(surrogates=0).fit(series, progress=lambda *counts: told.append(counts))
+    else:
+        with joblib.parallel_config(backend=backend, n_jobs=2):
+            network = CausalNetwork(surrogates=0).fit(series, progress=lambda *counts: told.append(counts))
+    assert told == [(1, 3), (2, 3), (3, 3)]
+    alone = CausalNetwork(surrogates=0).fit(series)
+    assert np.array_equal(network.scores_.values, alone.scores_.values, equal_nan=True)

@@ -16,6 +16,7 @@ from .interventional import InterventionalEntropy
 from .scores import ScoreMatrix, Surrogates, score_matrix
 from .significance import benjamini_hochberg, max_statistic, p_values
 from .surrogates import Surrogate
+from .workers import Progress
 
 Correction = Literal["fdr", "max"]
 
@@ -135,16 +136,19 @@ class CausalNetwork:
                 f"could be significant at alpha={self.alpha:g}; ask for at least {int(np.ceil(1 / self.alpha)) - 1}"
             )
 
-    def fit(self, X: Any, y: None = None) -> Self:  # noqa: ARG002
+    def fit(self, X: Any, y: None = None, *, progress: Progress | None = None) -> Self:
         """Score and test every ordered pair.
 
         Args:
             X: a matrix ``[T, variables]``, a data frame of pandas or polars, or a dict of columns.
             y: nothing; scikit-learn hands it over.
+            progress: called with the effects done and their number, as they come in.
         """
         self._check()
         how = Surrogates(self.surrogates, self.surrogate, self.min_shift, self.seed)
-        scores = score_matrix(X, self.method, standardise=self.standardise, surrogates=how, n_jobs=self.n_jobs)
+        scores = score_matrix(
+            X, self.method, standardise=self.standardise, surrogates=how, n_jobs=self.n_jobs, progress=progress
+        )
         blank = np.full(scores.values.shape, np.nan)
         self.p_: Floats = p_values(scores.values, scores.null) if self.surrogates else blank
         if not self.surrogates:

@@ -14,7 +14,7 @@ from .frame import Floats, Table, as_table, is_constant, remarks
 from .index import Index
 from .interventional import InterventionalEntropy
 from .surrogates import Surrogate, surrogate_maker
-from .workers import spread
+from .workers import Progress, spread
 
 
 @dataclass(frozen=True)
@@ -83,6 +83,7 @@ def score_matrix(
     standardise: Standardise = "zscore",
     surrogates: Surrogates | int = 0,
     n_jobs: int | None = None,
+    progress: Progress | None = None,
 ) -> ScoreMatrix:
     """Every ordered pair's score, the neighbours of each effect searched once for all its causes.
 
@@ -94,6 +95,7 @@ def score_matrix(
             authors' program, a frame is z-scored by default: its columns rarely share a unit.
         surrogates: how many, or how, surrogates of the causes are scored as well.
         n_jobs: workers; ``None`` leaves it to `joblib.parallel_config`. The result does not depend on it.
+        progress: called with the effects done and their number, as they come in.
 
     >>> rng = np.random.default_rng(0)
     >>> x = rng.random(400)
@@ -110,7 +112,7 @@ def score_matrix(
     scaled = Table(table.names, tuple(standardised(block, standardise) for block in table.series))
     copies = how.copies(scaled, method.window) if how.count else None
     tasks = [(scaled, method, effect, how.count, copies) for effect in range(len(table.names))]
-    columns = spread(scores_of, tasks, n_jobs)
+    columns = spread(scores_of, tasks, n_jobs, progress)
     every = np.stack(columns, axis=2)
     return ScoreMatrix(table.names, every[0], method, standardise, every[1:], remarks(table))
 

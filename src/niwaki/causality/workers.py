@@ -3,21 +3,40 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
 from .errors import CausalityError
 
 T = TypeVar("T")
 
+# Told how many of how many calls are done.
+Progress = Callable[[int, int], None]
 
-def spread(function: Callable[..., T], tasks: Sequence[tuple[Any, ...]], n_jobs: int | None) -> list[T]:
+
+def spread(
+    function: Callable[..., T], tasks: Sequence[tuple[Any, ...]], n_jobs: int | None, progress: Progress | None = None
+) -> list[T]:
     """``function(*task)`` of every task, in order.
 
     Args:
         function: what to call; it must not depend on the order of calls.
         tasks: arguments of each call.
         n_jobs: workers; ``None`` leaves it to `joblib.parallel_config`, which also chooses the backend.
+        progress: called with the calls done and their number, as results come in.
+    """
+    found: list[T] = []
+    for result in _results(function, tasks, n_jobs, progress is not None):
+        found.append(result)
+        if progress is not None:
+            progress(len(found), len(tasks))
+    return found
+
+
+def _results(
+    function: Callable[..., T], tasks: Sequence[tuple[Any, ...]], n_jobs: int | None, one_by_one: bool
+) -> Iterable[T]:
+    """The results, as they come where the backend can hand them over so.
 
     Raises:
         CausalityError: if several workers are asked and joblib is not installed.
@@ -29,6 +48,14 @@ def spread(function: Callable[..., T], tasks: Sequence[tuple[Any, ...]], n_jobs:
             raise CausalityError(
                 f"n_jobs={n_jobs} needs joblib, which is not installed: pip install 'niwaki[statistics]', or n_jobs=1"
             ) from error
-        return [function(*task) for task in tasks]
-    found: list[T] = joblib.Parallel(n_jobs=n_jobs)(joblib.delayed(function)(*task) for task in tasks)
+        return (function(*task) for task in tasks)
+    calls = [joblib.delayed(function)(*task) for task in tasks]
+    if one_by_one:
+        try:
+            workers = joblib.Parallel(n_jobs=n_jobs, return_as="generator")
+        except ValueError:  # this backend only hands over everything at the end
+            workers = joblib.Parallel(n_jobs=n_jobs)
+    else:
+        workers = joblib.Parallel(n_jobs=n_jobs)
+    found: Iterable[T] = workers(calls)
     return found
