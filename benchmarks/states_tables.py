@@ -1,0 +1,81 @@
+"""Print the tables on the page of LAST from results/states.json and results/states_speed.json.
+
+python benchmarks/states_tables.py
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections import defaultdict
+from typing import Any
+
+from record import RESULTS
+
+Rows = list[dict[str, Any]]
+
+
+def mean_at(rows: Rows, method: str, place: int) -> float:
+    return statistics.mean(row["sweeps"][method]["accuracy"][place] for row in rows)
+
+
+def accuracies(rows: Rows, ratios: list[float]) -> None:
+    """A line for each method: the mean over seeds at every ratio, and over the ratios with its deviation over seeds."""
+    dense = [row["dense"] for row in rows]
+    print(f"\n**{rows[0]['task']}, {rows[0]['model']}**, dense {spread(dense)} %, {len(rows)} seeds\n")
+    print("| removed | " + " | ".join(f"{100 * r:.0f} %" for r in ratios) + " | mean |")
+    print("| --- |" + " --- |" * (len(ratios) + 1))
+    methods = [m for m in rows[0]["sweeps"] if all(m in row["sweeps"] for row in rows)]
+    for method in methods:
+        areas = [statistics.mean(row["sweeps"][method]["accuracy"]) for row in rows]
+        cells = [f"{mean_at(rows, method, i):.1f}" for i in range(len(ratios))]
+        print(f"| {method} | {' | '.join(cells)} | {spread(areas)} |")
+    for method in rows[0]["one_epoch"]:
+        found = {r: statistics.mean(row["one_epoch"][method][r] for row in rows) for r in rows[0]["one_epoch"][method]}
+        print(f"one epoch after {method}:", {ratio: round(value, 1) for ratio, value in found.items()})
+
+
+def spread(values: list[float]) -> str:
+    more = f" ± {statistics.stdev(values):.1f}" if len(values) > 1 else ""
+    return f"{statistics.mean(values):.1f}{more}"
+
+
+def largest(cells: dict[tuple[str, str], Rows], ratios: list[float]) -> None:
+    """As the paper reports: the largest ratio at which LAST loses less than a point, and all losses there."""
+    names = [m for m in next(iter(cells.values()))[0]["sweeps"] if not m.endswith("by rank")]
+    print("\n| task, model | removed | " + " | ".join(names) + " |")
+    print("| --- | --- |" + " --- |" * len(names))
+    for (task, model), rows in cells.items():
+        dense = statistics.mean(row["dense"] for row in rows)
+        kept = [i for i in range(len(ratios)) if dense - mean_at(rows, "LAST", i) < 1]
+        there = [m for m in names if all(m in row["sweeps"] for row in rows)]
+        losses = {m: dense - mean_at(rows, m, max(kept)) if kept else 0.0 for m in there}
+        shown = " | ".join(f"{losses[m]:.2f}" if m in losses else "" for m in names)
+        print(f"| {task}, {model} | {100 * ratios[max(kept)] if kept else 0:.0f} % | {shown} |")
+
+
+def speeds(rows: Rows) -> None:
+    print("\n| model | kept | parameters | " + " | ".join(f"{t:,} steps" for t in (1024, 4096, 16384)) + " |")
+    print("| --- | --- | --- | --- | --- | --- |")
+    grouped = defaultdict(list)
+    for row in rows:
+        grouped[row["model"], row["density"]].append(row)
+    for (model, density), some in grouped.items():
+        shown = [f"{1e3 * r['seconds']:.0f} ms ({r['speed']:.2f}x), {r['bytes'] / 2**20:.0f} MiB" for r in some]
+        print(f"| {model} | {100 * density:.0f} % | {some[0]['parameters']:,} | {' | '.join(shown)} |")
+
+
+def main() -> None:
+    result = json.loads((RESULTS / "states.json").read_text())
+    cells: dict[tuple[str, str], Rows] = defaultdict(list)
+    for row in result["rows"]:
+        cells[row["task"], row["model"]].append(row)
+    for rows in cells.values():
+        accuracies(rows, result["ratios"])
+    largest(cells, result["ratios"])
+    if (RESULTS / "states_speed.json").exists():
+        speeds(json.loads((RESULTS / "states_speed.json").read_text())["rows"])
+
+
+if __name__ == "__main__":
+    main()
