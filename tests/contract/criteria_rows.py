@@ -71,6 +71,11 @@ def _plays(numbers: dict[str, np.ndarray], *roles: str) -> np.ndarray:
     return np.isin(numbers["role"], roles)
 
 
+def _read(numbers: dict[str, np.ndarray], values: np.ndarray) -> float:
+    """The sum over the columns that read a channel, over all members where no column does."""
+    return float(values[_plays(numbers, "in", "")].sum())
+
+
 ROWS = {
     "magnitude_1": Row(Magnitude(1), lambda m: np.abs(m["weight"]).sum()),
     "filter_norm_1": Row(Magnitude(1, roles=("out",)), lambda m: np.abs(m["weight"][_plays(m, "out")]).sum(), on_roles),
@@ -115,23 +120,27 @@ ROWS = {
         on_roles,
     ),
     "second_taylor": Row(
-        SecondTaylor(), lambda m: abs(m["gate_hessian_diag"].item() / 2 - (m["grad"] * m["weight"]).sum())
+        SecondTaylor("gate_hessian_diag"),
+        lambda m: abs(m["gate_hessian_diag"].item() / 2 - _read(m, m["grad"] * m["weight"])),
     ),
     "second_taylor_square": Row(
-        SecondTaylor(reduce="square"),
-        lambda m: (m["gate_hessian_diag"].item() / 2 - (m["grad"] * m["weight"]).sum()) ** 2,
+        SecondTaylor("gate_hessian_diag", "square"),
+        lambda m: (m["gate_hessian_diag"].item() / 2 - _read(m, m["grad"] * m["weight"])) ** 2,
     ),
     "second_taylor_fisher": Row(
-        SecondTaylor("gate_grad_sq"),
-        lambda m: abs(m["gate_grad_sq"].item() / 2 - (m["grad"] * m["weight"]).sum()),
+        SecondTaylor(),
+        lambda m: abs(m["gate_grad_sq"].item() / 2 - _read(m, m["grad"] * m["weight"])),
         any_unit=False,
     ),
     "second_taylor_diagonal": Row(
         SecondTaylor("hessian_diag"),
-        lambda m: abs((m["hessian_diag"] * m["weight"] ** 2 / 2 - m["grad"] * m["weight"]).sum()),
+        lambda m: abs(_read(m, m["hessian_diag"] * m["weight"] ** 2 / 2 - m["grad"] * m["weight"])),
     ),
     "snip": Row(Snip(), lambda m: abs((m["grad"] * m["weight"]).sum())),
     "fisher": Row(Fisher(), lambda m: (m["grad_sq"] * m["weight"] ** 2).sum()),
+    "fisher_in": Row(
+        Fisher(roles=("in",)), lambda m: (m["grad_sq"] * m["weight"] ** 2)[_plays(m, "in")].sum(), on_roles
+    ),
     "group_fisher": Row(GroupFisher(), lambda m: m["gate_grad_sq"].item()),
     "brain_damage": Row(BrainDamage(), lambda m: 0.5 * (m["grad_sq"] * m["weight"] ** 2).sum()),
     "brain_damage_hessian": Row(

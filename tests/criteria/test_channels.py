@@ -36,23 +36,37 @@ def test_taylor_sums_over_all_tensors_of_a_channel_first():
             assert found[group.name][unit].item() == pytest.approx(abs(change), rel=1e-3, abs=1e-6)
 
 
-def test_group_fisher_sums_over_a_channel_sample_by_sample():
+def _activation_times_gradient(model, inputs, target):
+    """By group and sample, summed over positions: what removing a channel does to a sample's loss, to first order."""
+    one = torch.relu(model.norm_one(model.one(inputs)))
+    two = torch.relu(model.norm_two(model.two(one)))
+    one.retain_grad()
+    two.retain_grad()
+    LOSS(model.head(two.flatten(1)), target, reduction="sum").backward()
+    return {n: (a * a.grad).sum((2, 3)).detach().double().numpy() for n, a in (("one", one), ("two", two))}
+
+
+def test_group_fisher_is_the_mean_square_of_activation_times_gradient():
     model, groups, batches = conv_net()
     found = score(GroupFisher(), model, groups, batches, LOSS)
-    apart = score(Fisher(), model, groups, batches, LOSS)
-    expected = {group.name: np.zeros(group.size) for group in groups}
-    values = {name: p.detach().double().numpy() for name, p in model.named_parameters()}
-    for inputs, target in batches:
-        for n in range(len(inputs)):
-            gradients = gradients_of_loss(model, inputs[n : n + 1], target[n : n + 1])
-            for group in groups:
-                for unit in range(group.size):
-                    change = numbers_of(group, unit, gradients) @ numbers_of(group, unit, values)
-                    expected[group.name][unit] += change**2 / 10
+    apart = score(Fisher(roles=("in",)), model, groups, batches, LOSS)
+    each_batch = [_activation_times_gradient(model, *batch) for batch in batches]
     for group in groups:
-        np.testing.assert_allclose(found[group.name].numpy(), expected[group.name], rtol=1e-3)
+        change = np.concatenate([found_here[group.name] for found_here in each_batch])
+        np.testing.assert_allclose(found[group.name].numpy(), (change**2).mean(0), rtol=1e-3)
         # Taking the members as independent gives another number.
-        assert not np.allclose(apart[group.name].numpy(), expected[group.name], rtol=0.2)
+        assert not np.allclose(apart[group.name].numpy(), (change**2).mean(0), rtol=0.2)
+
+
+def test_where_a_channel_is_read_and_where_its_norm_is_taylor_says_the_same():
+    model, groups, batches = conv_net()
+    read = score(Taylor(roles=("in",)), model, groups, batches, LOSS)
+    norm = score(Taylor(roles=("scale", "shift")), model, groups, batches, LOSS)
+    each_batch = [_activation_times_gradient(model, *batch) for batch in batches]
+    for group in groups:
+        change = np.concatenate([found_here[group.name] for found_here in each_batch])
+        np.testing.assert_allclose(read[group.name].numpy(), np.abs(change.mean(0)), rtol=1e-2, atol=1e-6)
+        torch.testing.assert_close(read[group.name], norm[group.name], rtol=1e-2, atol=1e-6)
 
 
 def test_on_single_weights_group_fisher_is_fisher():
@@ -72,9 +86,10 @@ ALL = [
     GeometricMedian(),
     Taylor(),
     SecondTaylor(),
-    SecondTaylor("gate_grad_sq"),
+    SecondTaylor("gate_hessian_diag"),
     SecondTaylor("grad_sq"),
     Fisher(),
+    Fisher(roles=("in",)),
     GroupFisher(),
     Wanda(),
     Normalised(GroupFisher()),

@@ -28,9 +28,9 @@ def test_second_order_taylor_is_the_change_of_a_quadratic():
         where = Slice("theta", (6,), dim=0, index=each(3, 2)[unit : unit + 1])
         group = Group("u", 1, (where,), kind="channel")
         generator = torch.Generator().manual_seed(0)
-        found = score(SecondTaylor(), model, [group], batches, mean_output, generator=generator)["u"]
+        found = score(SecondTaylor("gate_hessian_diag"), model, [group], batches, mean_output, generator=generator)["u"]
         square = score(
-            SecondTaylor(reduce="square"), model, [group], batches, mean_output, generator=generator
+            SecondTaylor("gate_hessian_diag", "square"), model, [group], batches, mean_output, generator=generator
         )["u"]  # fmt: skip
         less = theta.clone()
         less[2 * unit : 2 * unit + 2] = 0
@@ -53,7 +53,7 @@ def test_more_draws_bring_the_curvature_nearer():
     def error(draws):
         found = [
             score(
-                SecondTaylor(), model, [group], batches, mean_output,
+                SecondTaylor("gate_hessian_diag"), model, [group], batches, mean_output,
                 generator=torch.Generator().manual_seed(seed), draws=draws,
             )["t"].numpy()
             for seed in range(10)

@@ -21,8 +21,9 @@ class Signals:
     generator).
 
     Kinds that begin with ``gate_`` hold ``[size]`` by group name, one number per unit: derivatives with respect to a
-    gate that multiplies the unit wherever it lies. ``gate_grad_sq`` (mean over samples of squared gradients);
-    ``gate_hessian_diag`` (an estimate of the diagonal of the Hessian).
+    gate that multiplies the unit for all that read it (slices of role ``in``; all where none has it).
+    ``gate_grad_sq`` (mean over samples of squared gradients); ``gate_hessian_diag`` (an estimate of the diagonal of the
+    Hessian).
     """
 
     values: Mapping[str, Mapping[str, Tensor]] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""Group Fisher: how much the loss would rise if all members of a unit vanished together."""
+"""Group Fisher: how much the loss would rise if a whole unit vanished for all that read it."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ from .units import of_units
 class GroupFisher:
     """The empirical Fisher of a unit's gate: ``mean over samples n of (sum of g_nk * theta_k)^2``.
 
-    The sum runs over the members of the unit in all tensors that it lies in, sample by sample, before it is squared:
-    what the members do together counts, where `Fisher` takes them as independent. For single weights both agree. The
-    paper gates the outputs of layers, which is the same derivative, and divides by the memory or FLOPs that a unit
-    saves when it ranks all groups together; here that is left to whoever allocates.
+    The sum runs over the columns of all layers that read the unit, sample by sample, before it is squared: activation
+    times gradient, summed over positions and over the layers that share the gate, as in the paper. What the members do
+    together counts, where `Fisher` takes them as independent. Units without readers (single weights, blocks) are gated
+    themselves; for single weights both criteria agree. The paper divides by the memory or FLOPs that a unit saves when
+    it ranks all groups together; here that is left to whoever allocates.
 
     References:
         Liu et al. 2021, "Group Fisher pruning for practical network compression".

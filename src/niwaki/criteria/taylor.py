@@ -45,8 +45,8 @@ class Taylor:
         grouping: ``inside`` sums the signed changes of a unit's members before the absolute value or the square is
             taken; ``outside`` takes it of each member, which overestimates what removing all of them does.
         reduce: how batches are brought together.
-        roles: which slices of a channel count; by default all. ``("scale", "shift")`` is the form of Molchanov 2019 for
-            gates behind a norm.
+        roles: which slices of a channel count; by default all. ``("in",)`` is the form of Molchanov 2017, activation
+            times gradient, and ``("scale", "shift")`` that of 2019 for gates behind a norm.
 
     Raises:
         SignalError: another grouping or reduce.

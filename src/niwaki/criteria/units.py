@@ -89,6 +89,12 @@ def with_roles(group: Group, roles: Collection[str] | None, *, strict: bool = Fa
     return replace(group, slices=chosen)
 
 
+def readers(group: Group) -> Group:
+    """The group with only the slices that read its units (role ``in``), where signals put their gates; else whole."""
+    found = tuple(where for where in group.slices if where.role == "in")
+    return replace(group, slices=found) if found else group
+
+
 def _owners(where: Slice, size: int, device: torch.device) -> Tensor:
     # `spread` lays a one where no unit is, so the units are numbered from two.
     return spread(where, torch.arange(2, size + 2, device=device))

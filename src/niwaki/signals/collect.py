@@ -160,8 +160,8 @@ def collect(
     input_norm         norm over samples and positions of the input each element multiplies; no loss, and absent
                        for tensors that multiply nothing
     noise              uniform in [0, 1)
-    gate_grad_sq       per group and unit: as ``grad_sq``, with respect to a gate that multiplies the unit in all
-                       its tensors, ``mean over n of (sum of g_nk * theta_k)^2``
+    gate_grad_sq       per group and unit: as ``grad_sq``, with respect to a gate on the unit's slices of role
+                       ``in`` (on all where none has it), ``mean over n of (sum of g_nk * theta_k)^2``
     gate_hessian_diag  per group and unit: as ``hessian_diag``, with respect to that gate, ``theta_u^T H theta_u``
     =================  ===================================================================================
 

@@ -1,4 +1,4 @@
-"""The loss as a function of one gate per unit: what a whole unit does, across all tensors it lies in."""
+"""The loss as a function of one gate per unit: what a whole unit does, through everything that reads it."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def _owners(where: Slice, size: int) -> Tensor:
 
 def _places(group: Group) -> list[tuple[str, Tensor]]:
     places: list[tuple[str, Tensor]] = []
-    for where in group.slices:
+    for where in [where for where in group.slices if where.role == "in"] or group.slices:
         mine = _owners(where, group.size)
         for name, others in places:
             if name == where.tensor:
@@ -68,8 +68,11 @@ def _ones(like: Tensor, size: int) -> Tensor:
 class GatedLoss:
     """The loss as a function of gates ``c`` that multiply the units' weights, all of them one. Use `gated_loss`.
 
-    ``dL/dc_u`` is the sum of ``g_k * theta_k`` over the members of unit ``u``, the second derivative is
-    ``theta_u^T H theta_u``, with ``H`` the Hessian between its members: both over all tensors that the unit lies in.
+    A gate lies where the unit is read: on the slices of role ``in``, of all its readers. So it multiplies the unit's
+    value, and at zero the unit is gone, along a straight line; gates on the producer's rows as well would count the
+    unit twice, and see through a norm what removal does not do. A unit whose slices have no such role (weights, blocks)
+    is gated wherever it lies. ``dL/dc_u`` is the sum of ``g_k * theta_k`` over the gated members of unit ``u``, the
+    second derivative is ``theta_u^T H theta_u``, with ``H`` the Hessian between them.
     """
 
     pure: PureLoss
