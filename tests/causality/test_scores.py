@@ -158,3 +158,10 @@ def test_what_limits_conclusions_is_said(series):
     assert (scores.null[:, 1, [0, 2, 3]] == 0).all()
     still = score_matrix({"one": np.zeros(50), "other": np.ones(50)})
     assert still.values[0, 1] == 0
+
+
+@pytest.mark.parametrize(("method", "pair"), PAIRS, ids=lambda p: type(p).__name__)
+def test_constants_score_nothing_by_any_index(series, method, pair):
+    scores = score_matrix({"moves": series[:, 0], "still": np.full(200, 0.1)}, method)
+    assert scores.score("moves", "still") == scores.score("still", "moves") == 0
+    assert pair(series[:, 0], np.full(200, 0.1)) == pair(np.full(200, 0.1), series[:, 0]) == 0

@@ -86,8 +86,9 @@ def test_the_largest_of_all_pairs_by_hand():
 
 
 def test_a_constant_pair_has_no_say_in_the_largest():
-    values, null = np.array([9.0, 0.0]), np.array([[1.0, 0.0], [2, 0], [3, 0]])
-    assert max_statistic(values, null).tolist() == [0.25, 1.0]
+    # Around their mean 3: -2 against -3, 2 and 3, two of which reach it. A zero of the constant would reach it, too.
+    values, null = np.array([1.0, 7.0]), np.array([[0.0, 7.0], [5, 7], [6, 7]])
+    assert max_statistic(values, null).tolist() == [0.75, 1.0]
 
 
 def test_the_largest_bounds_the_chance_of_any_false_edge():
