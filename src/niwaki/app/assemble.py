@@ -145,7 +145,7 @@ def assemble(settings: Settings) -> Parts:
     sparsifier = make_sparsifier(
         settings.method,
         model,
-        groups_of(model, settings.units),
+        groups_of(model, settings.units, few[0][0][:2]),
         settings.switches,
         density=settings.density,
         steps=steps,

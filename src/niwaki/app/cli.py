@@ -7,9 +7,11 @@ from typing import Annotated, Any
 
 import typer
 
+from .audit_command import audit
 from .bench_command import bench
 from .causes_command import causes
 from .patterns_command import patterns
+from .prune_command import prune
 from .shell import Debug, Json, Quiet
 from .shell import command as _command
 from .shell import console as _console
@@ -167,6 +169,8 @@ def report(
         _say(result, lambda: typer.echo(f"the report is in {target}"), as_json, quiet)
 
 
+app.command()(audit)
 app.command()(patterns)
 app.command()(causes)
 app.command()(bench)
+app.command()(prune)

@@ -8,11 +8,11 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from ..core.contracts import Probe
-from ..core.errors import AddressError, NiwakiError
-from ..core.group import Group
+from ..core.errors import AddressError, GroupError, NiwakiError
+from ..core.group import Group, Groups
 from .addresses import literal, near
 
 METHODS = {
@@ -89,30 +89,48 @@ def criterion_named(name: str) -> Any:
     return getattr(criteria, known[plain])()
 
 
-def groups_of(model: nn.Module, units: str) -> Sequence[Group]:
+_STRUCTURES = {"channels": "channels", "heads": "heads", "all": "discover"}
+
+
+def groups_of(model: nn.Module, units: str, example: Tensor | None = None) -> Sequence[Group]:
     """The groups that a run prunes.
 
     Args:
         model: the model.
-        units: ``weights``, ``4x4``, ``2:4``.
+        units: ``weights``, ``4x4``, ``2:4``, ``channels``, ``heads``, ``all`` of both, ``states``.
+        example: an input of the model, with which channels and heads are found.
 
     Returns:
         The groups.
 
     Raises:
-        AddressError: none of these forms.
+        AddressError: none of these forms, or no example where one is needed.
+        GroupError: the model has no units of this kind.
     """
-    from ..structure.declare import blocks, n_of_m, weights
-
-    if units == "weights":
-        return weights(model)
+    structure = importlib.import_module("niwaki.structure")
+    if units in ("weights", "states"):
+        declared: Sequence[Group] = getattr(structure, units)(model)
+        return declared
+    if units in _STRUCTURES:
+        if example is None:
+            raise AddressError(f"{units} are found by following an input; give its size, such as --input 3x32x32")
+        found: Groups = getattr(structure, _STRUCTURES[units])(model, example)
+        if not found:
+            reasons = "; ".join(f"{name}: {why}" for name, why in list(found.left_out.items())[:4])
+            raise GroupError(f"{type(model).__name__} has no {units} that can be cut ({reasons})")
+        return found
     form = _UNITS.fullmatch(units)
     if form is None:
         raise AddressError(
-            f"the units {units!r} are unknown; give weights, blocks such as 4x4, or patterns such as 2:4"
+            f"the units {units!r} are unknown; give weights, blocks such as 4x4, patterns such as 2:4, channels, "
+            "heads, all (of both) or states"
         )
     first, second = int(form[1]), int(form[3])
-    return blocks(model, (first, second)) if form[2] == "x" else n_of_m(model, first, second)
+    if form[2] == "x":
+        blocks: Sequence[Group] = structure.blocks(model, (first, second))
+        return blocks
+    patterns: Sequence[Group] = structure.n_of_m(model, first, second)
+    return patterns
 
 
 def parse_switches(pairs: Sequence[str]) -> dict[str, Any]:

@@ -1,0 +1,232 @@
+"""The work behind ``niwaki prune``: score once, cut, prove it, mend what is left, write it down."""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..allocate import ranked
+from ..allocate.ranked import Normalise
+from ..core.errors import BudgetError, TrainError
+from ..core.group import Group
+from ..measure import count_flops
+from ..signals import score
+from ..store import export_onnx, save
+from ..structure import Outcome, Verdict, outcome, parameters_left, shrink, verify
+from ..train import reestimate_norms
+from .assemble import device_named, threads
+from .batches import Batches
+from .data import Data, load_data
+from .evaluation import check_fit, evaluate, loss_of
+from .inspection import example_of
+from .methods import allocator_named, criterion_named, groups_of
+from .models import load_model
+from .progress import Shown, Silent
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is cut from which model, by what, and how much.
+
+    Args:
+        model: its address.
+        data: their address; without data the criterion sees weights alone, and nothing is evaluated.
+        units: ``channels``, ``heads``, ``all`` of both, ``states``.
+        criterion: its name.
+        density: the share that stays.
+        share_of: what the density is a share of: ``units`` or ``parameters``.
+        allocate: ``global`` ranks all units together, ``uniform`` takes the same share of every group.
+        normalise: how scores of different groups are made comparable in one ranking.
+        batches: batches that the criterion sees.
+        batch: samples in a batch.
+        reestimate: batches from which batch norms are measured anew; 0 leaves them.
+        finetune: optimizer steps afterwards.
+        lr: learning rate of these steps, falling to zero as a cosine.
+        size: of one input, such as ``3x32x32``, where there are no data.
+        seed: of everything random.
+        threads: CPU threads; torch's choice if None.
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``.
+    """
+
+    model: str
+    data: str | None = None
+    units: str = "channels"
+    criterion: str = "taylor"
+    density: float = 0.5
+    share_of: str = "units"
+    allocate: str = "global"
+    normalise: Normalise = "none"
+    batches: int = 8
+    batch: int = 64
+    reestimate: int = 8
+    finetune: int = 0
+    lr: float = 0.01
+    size: str | None = None
+    seed: int = 0
+    threads: int | None = None
+    device: str = "auto"
+
+    def __post_init__(self) -> None:
+        if self.share_of not in ("units", "parameters"):
+            raise BudgetError(f"the density can be a share of units or parameters, not of {self.share_of!r}")
+        if self.allocate == "uniform" and self.share_of == "parameters":
+            raise BudgetError("one share for all groups counts units; take --allocate global for a share of parameters")
+        for name in ("batches", "batch"):
+            if getattr(self, name) < 1:
+                raise TrainError(f"{name} = {getattr(self, name)} is not a positive number")
+        if self.reestimate < 0 or self.finetune < 0:
+            raise TrainError("numbers of batches and steps are not negative")
+        if self.finetune and self.data is None:
+            raise TrainError("fine-tuning needs data; give --data")
+
+
+@dataclass(frozen=True, eq=False)
+class Shot:
+    """The dense model, the smaller one, and what was found on the way."""
+
+    request: Request
+    dense: nn.Module
+    small: nn.Module
+    example: Tensor
+    outcome: Outcome
+    verdict: Verdict
+    result: dict[str, Any]
+
+
+def _macs(model: nn.Module, example: Tensor) -> int:
+    return round(count_flops(copy.deepcopy(model).eval(), (example[:1],)).total / 2)
+
+
+def _quality(model: nn.Module, data: Data | None) -> dict[str, Any]:
+    if data is None:
+        return {"accuracy": None, "loss": None}
+    accuracy, loss = evaluate(model, data, data.test)
+    return {"accuracy": accuracy, "loss": loss}
+
+
+def _keep(
+    request: Request, model: nn.Module, groups: Sequence[Group], scores: Mapping[str, Tensor]
+) -> dict[str, Tensor]:
+    if request.allocate == "global":
+        cost = parameters_left(model, groups) if request.share_of == "parameters" else None
+        return ranked(groups, scores, density=request.density, cost=cost, normalise=request.normalise)
+    keep: dict[str, Tensor] = allocator_named(request.allocate)(groups, scores, request.density)
+    return keep
+
+
+def _finetune(request: Request, model: nn.Module, batches: Batches, progress: Shown) -> None:
+    optimizer = torch.optim.SGD(model.parameters(), lr=request.lr, momentum=0.9, weight_decay=5e-4)
+    falling = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, request.finetune)
+    model.train()
+    progress.begin("fine-tuning", request.finetune, 0)
+    for step in range(request.finetune):
+        x, y = batches.at(step)
+        optimizer.zero_grad()
+        loss = loss_of(model(x), y)
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        falling.step()
+        progress.step(step + 1, {"loss": f"{float(loss):.3f}"})
+    if not bool(torch.isfinite(loss)):
+        raise TrainError(f"fine-tuning ended at a loss that is not finite; take a lower rate than --lr {request.lr}")
+    model.eval()
+
+
+def _mended(
+    request: Request, small: nn.Module, data: Data | None, batches: Batches | None, progress: Shown
+) -> dict[str, Any]:
+    """Re-estimate norms and fine-tune; what the model was worth after each step."""
+    steps = {"cut": _quality(small, data)}
+    if data is None or batches is None:
+        return steps
+    if request.reestimate and reestimate_norms(small, [batches.at(step) for step in range(request.reestimate)]):
+        steps["norms"] = _quality(small, data)
+    if request.finetune:
+        _finetune(request, small, batches, progress)
+        steps["finetuned"] = _quality(small, data)
+    return steps
+
+
+def cut(request: Request, progress: Shown | None = None) -> Shot:
+    """Score, rank, shrink, verify, mend.
+
+    Args:
+        request: what to do.
+        progress: shows where it stands.
+
+    Returns:
+        The models and what was found. A refusal of any part comes as its error.
+    """
+    device = device_named(request.device)
+    torch.manual_seed(request.seed)
+    data = load_data(request.data) if request.data is not None else None
+    hints = {} if data is None else {"classes": len(data.classes), "channels": data.channels}
+    model = load_model(request.model, **hints)
+    if data is not None and request.data is not None:
+        check_fit(model, data, (request.model, request.data))
+        data = data.to(device)
+    model.to(device).eval()
+    with threads(request.threads):
+        return _cut(request, model, data, progress or Silent())
+
+
+def _cut(request: Request, model: nn.Module, data: Data | None, progress: Shown) -> Shot:
+    begun = time.perf_counter()
+    batches = None if data is None else Batches(data, request.batch, request.seed)
+    seen = None if batches is None else [batches.at(step) for step in range(request.batches)]
+    example = seen[0][0][:2] if seen else example_of(model, request.size)
+    if example is None:
+        raise TrainError(
+            "an example is needed to follow the model; give --data, or the size of an input: --input 3x32x32"
+        )
+    groups = groups_of(model, request.units, example)
+    scores = score(criterion_named(request.criterion), model, groups, seen, loss_of if seen else None,
+                   generator=torch.Generator().manual_seed(request.seed))  # fmt: skip
+    keep = _keep(request, model, groups, scores)
+    small = shrink(model, groups, keep)
+    verdict = verify(model, small, groups, keep, example)
+    reached = outcome(model, groups, keep, density=request.density)
+    before, macs = _quality(model, data), (_macs(model, example), _macs(small, example))
+    steps = _mended(request, small, data, batches, progress)
+    result = {
+        "request": asdict(request),
+        "parameters": reached.parameters,
+        "macs": macs,
+        "units": reached.units,
+        "dense": before,
+        "steps": steps,
+        "verified": {"same": verdict.same, "difference": verdict.difference, "words": verdict.words},
+        "groups": [asdict(group) for group in reached.groups],
+        "untouched": dict(reached.untouched),
+        "seconds": round(time.perf_counter() - begun, 2),
+    }
+    return Shot(request, model, small, example, reached, verdict, result)
+
+
+def write(made: Shot, folder: Path | None, onnx: Path | None, *, overwrite: bool) -> dict[str, Any]:
+    """Write the smaller model where asked.
+
+    Args:
+        made: the cut.
+        folder: for `save`.
+        onnx: the ONNX file.
+        overwrite: replace what is there.
+
+    Returns:
+        The result, with what was written.
+    """
+    result = dict(made.result)
+    if folder is not None:
+        save(made.small, folder, overwrite=overwrite)
+        result["saved"] = str(folder)
+    if onnx is not None:
+        parity = export_onnx(made.small, onnx, made.example, overwrite=overwrite)
+        result["onnx"] = {"file": str(onnx), "difference": parity.difference}
+    return result

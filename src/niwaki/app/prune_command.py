@@ -1,0 +1,89 @@
+"""``niwaki prune``: a smaller model in one shot."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from .shell import Debug, Json, Quiet, command, errors, option, say
+
+
+def prune(
+    model: Annotated[str, typer.Argument(help="Address: zoo:resnet20, timm:NAME, torchvision:NAME, hf:PATH, ...")],
+    *,
+    data: Annotated[str | None, option("Address: digits, npz:FILE, ...; without data, weights alone decide.")] = None,
+    unit: Annotated[str, typer.Option(help="channels, heads, all of both, or states.")] = "channels",
+    criterion: Annotated[str | None, option("taylor with data, else magnitude; any criterion by its name.")] = None,
+    density: Annotated[float, typer.Option(help="Share that stays.")] = 0.5,
+    share_of: Annotated[str, typer.Option(help="What it is a share of: units or parameters.")] = "units",
+    allocate: Annotated[str, typer.Option(help="global ranks all units together; uniform cuts all alike.")] = "global",
+    normalise: Annotated[str, typer.Option(help="Scores before ranking: none, l2, mean, max, sum, zscore.")] = "none",
+    batches: Annotated[int, typer.Option(help="Batches that the criterion sees.")] = 8,
+    batch: Annotated[int, typer.Option(help="Samples in a batch.")] = 64,
+    reestimate: Annotated[int, typer.Option(help="Batches to measure batch norms anew; 0 leaves them.")] = 8,
+    finetune: Annotated[int, typer.Option(help="Optimizer steps afterwards.")] = 0,
+    lr: Annotated[float, typer.Option(help="Their learning rate at the start.")] = 0.01,
+    save: Annotated[Path | None, option("Folder for the smaller model and its report.")] = None,
+    onnx: Annotated[Path | None, option("Also write ONNX, checked against onnxruntime.")] = None,
+    report: Annotated[Path | None, option("The HTML page; SAVE/report.html if it is saved.")] = None,
+    size: Annotated[str | None, option("Size of one input, such as 3x32x32, without data.", "--input")] = None,
+    seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
+    threads: Annotated[int | None, option("CPU threads.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1.")] = "auto",
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")] = False,
+    as_json: Json = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Cut channels, heads or states in one shot: score, rank, shrink, prove, re-estimate, fine-tune, save."""
+    given = {
+        "model": model, "data": data, "units": unit, "density": density, "share_of": share_of, "allocate": allocate,
+        "normalise": normalise, "batches": batches, "batch": batch, "reestimate": reestimate, "finetune": finetune,
+        "lr": lr, "size": size, "seed": seed, "threads": threads, "device": device,
+        "criterion": criterion or ("taylor" if data else "magnitude"),
+    }  # fmt: skip
+    with errors(debug):
+        from ..report.pruning_page import write_pruning_page
+        from ..store.files import check_empty
+        from .one_shot import Request, cut, write
+        from .progress import shown
+
+        request = Request(**given)  # type: ignore[arg-type]
+        if save is not None:
+            check_empty(save, overwrite=overwrite)  # before the work, not after it
+        with shown(quiet=quiet or as_json) as progress:
+            made = cut(request, progress)
+        result = write(made, save, onnx, overwrite=overwrite)
+        page = report or (save / "report.html" if save is not None else None)
+        if page is not None:
+            result["report"] = str(write_pruning_page(result, command(), page))
+        say(result, lambda: typer.echo(_summary(result)), as_json, quiet)
+
+
+def _summary(result: dict[str, Any]) -> str:
+    (before, after), (old, new) = result["parameters"], result["macs"]
+    lines = [
+        f"units       {result['units'][1]:,} of {result['units'][0]:,} stay",
+        f"parameters  {before:,} -> {after:,} ({after / before:.1%})",
+        f"MACs        {old:,} -> {new:,} ({new / max(old, 1):.1%})",
+    ]
+    if result["dense"]["accuracy"] is not None:
+        names = {"cut": "after the cut", "norms": "norms measured anew", "finetuned": "fine-tuned"}
+        steps = [f"{names[name]} {found['accuracy']:.2%}" for name, found in result["steps"].items()]
+        lines.append(f"accuracy    dense {result['dense']['accuracy']:.2%}; {'; '.join(steps)}")
+    lines.append(f"proof       {result['verified']['words']}")
+    if result["untouched"]:
+        why = next(iter(result["untouched"].items()))
+        lines.append(f"untouched   {len(result['untouched'])} tensors, such as {why[0]}: {why[1]}")
+    for name in ("saved", "report"):
+        if name in result:
+            lines.append(f"{name:11s} {result[name]}")
+    if "onnx" in result:
+        lines.append(
+            f"onnx        {result['onnx']['file']} (onnxruntime differs by {result['onnx']['difference']:.1e})"
+        )
+    if "saved" in result:
+        lines.append(f"faster?     niwaki bench {result['request']['model']} {result['saved']}")
+    return "\n".join(lines)

@@ -1,0 +1,159 @@
+"""The page about one cut: widths before and after, accuracy step by step, and what stayed whole, with the reason."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from .charts.axes import Axis
+from .charts.rows import RowChart, Value, draw_rows
+from .document import Cell, Figure, Group, Section, Table, cells, drawn, point_keys
+from .readable import compact, count, counted, percent, plain, points, share
+from .sections.headline import Headline, Tile
+from .sheet import sheet, write_sheet
+
+_STEPS = {"cut": "after the cut", "norms": "norms measured anew", "finetuned": "fine-tuned"}
+_MOST_ROWS = 120
+
+
+def write_pruning_page(result: Mapping[str, Any], command: str, path: Path) -> Path:
+    """Write the page.
+
+    Args:
+        result: what ``niwaki prune`` found.
+        command: how it was called.
+        path: the file.
+
+    Returns:
+        The file.
+    """
+    write_sheet(path, pruning_page(result, command))
+    return path
+
+
+def pruning_page(result: Mapping[str, Any], command: str) -> str:
+    """The page as text.
+
+    Args:
+        result: what ``niwaki prune`` found.
+        command: how it was called.
+
+    Returns:
+        HTML.
+    """
+    sections = [_widths(result), _layers(result), _quality(result), _proof(result), _untouched(result), _again(command)]
+    return sheet(_headline(result), [section for section in sections if section is not None])
+
+
+def _last(result: Mapping[str, Any]) -> float | None:
+    found: float | None = list(result["steps"].values())[-1]["accuracy"]
+    return found
+
+
+def _headline(result: Mapping[str, Any]) -> Headline:
+    (before, after), (old, new), asked = result["parameters"], result["macs"], result["request"]
+    title = f"{asked['model']} with {share(after / before)} of its parameters"
+    kind = "units" if asked["units"] == "all" else asked["units"]
+    lead = (
+        f"{count(result['units'][1])} of {count(result['units'][0])} {kind} stay, chosen by {asked['criterion']}; "
+        f"asked for {share(asked['density'])} of the {asked['share_of']}."
+    )
+    tiles = [
+        Tile("Parameters", compact(after), f"of {compact(before)}"),
+        Tile("MACs", compact(new), f"of {compact(old)}"),
+    ]
+    dense, now = result["dense"]["accuracy"], _last(result)
+    if dense is not None and now is not None:
+        tiles.append(Tile("Accuracy", percent(now), f"{percent(dense)} before, {points(100 * (now - dense))}"))
+    proven = result["verified"]["same"]
+    tiles.append(
+        Tile("Proof", "equal" if proven else "differs", f"by at most {plain(result['verified']['difference'])}")
+    )
+    return Headline(title, lead, tuple(tiles))
+
+
+def _widths(result: Mapping[str, Any]) -> Section:
+    names = "widths", "Widths", "What stays of each group"
+    groups = result["groups"]
+    if not groups:
+        return Section(*names, missing="No group of units was found; the reasons stand below.")
+    shown = groups[:_MOST_ROWS]
+    rows = [
+        (g["name"], [_mark("before", g["units"], 0), _mark("after", g["kept"], 1)])
+        for g in shown
+    ]  # fmt: skip
+    top = max(g["units"] for g in shown)
+    chart = RowChart("Widths", "Units of each group before and after.", rows, Axis("units", low=0.0, high=float(top)))
+    drawings = drawn(partial(draw_rows, chart), "widths-figure", half=False)
+    caption = "Units of each group, before and after."
+    if len(groups) > len(shown):
+        caption += f" The first {_MOST_ROWS} of {len(groups)} groups; the table has all."
+    columns = ["group", "kind", "before", "after", "density"]
+    lines = [
+        cells(g["name"], g["kind"], count(g["units"]), count(g["kept"]), share(g["kept"] / g["units"])) for g in groups
+    ]
+    table = Table("All groups", columns, lines, is_long=True)
+    figure = Figure("widths-figure", drawings, caption, point_keys([("before", 0, 0), ("after", 1, 0)]), table)
+    return Section(*names, groups=[Group("", [figure])])
+
+
+def _mark(name: str, value: int, tone: int) -> Value:
+    return Value(name, float(value), float(value), float(value), tone, 0)
+
+
+def _layers(result: Mapping[str, Any]) -> Section:
+    kept = [g["kept"] / g["units"] for g in result["groups"]] or [1.0]
+    lead = (
+        f"{counted(len(result['groups']), 'group')}; the thinnest keeps {share(min(kept))}, the fullest "
+        f"{share(max(kept))} of its units."
+    )
+    table = Table(
+        "Asked and reached",
+        ["", "asked", "reached"],
+        [
+            cells("density", share(result["request"]["density"]), share(_reached(result))),
+            cells("a share of", result["request"]["share_of"], result["request"]["share_of"]),
+        ],
+    )
+    return Section("asked", "Asked and reached", "Asked and reached", lead=lead, tables=[table])
+
+
+def _reached(result: Mapping[str, Any]) -> float:
+    before, after = result["parameters"] if result["request"]["share_of"] == "parameters" else result["units"]
+    return float(after / before)
+
+
+def _quality(result: Mapping[str, Any]) -> Section:
+    names = "accuracy", "Accuracy", "What it is worth"
+    if result["dense"]["accuracy"] is None:
+        return Section(*names, missing="No data were given, so nothing was evaluated.")
+    rows = [("dense", result["dense"]), *((_STEPS[name], found) for name, found in result["steps"].items())]
+    table = Table(
+        "On the test part",
+        ["", "accuracy", "loss"],
+        [cells(name, percent(found["accuracy"], 2), plain(found["loss"])) for name, found in rows],
+    )
+    return Section(*names, tables=[table])
+
+
+def _proof(result: Mapping[str, Any]) -> Section:
+    verified = result["verified"]
+    return Section("proof", "Proof", "The masked model and the smaller one", lead=str(verified["words"]))
+
+
+def _untouched(result: Mapping[str, Any]) -> Section | None:
+    if not result["untouched"]:
+        return None
+    reasons: dict[str, list[str]] = {}
+    for name, why in result["untouched"].items():
+        reasons.setdefault(why, []).append(name)
+    rows = [[Cell(why), Cell(count(len(names))), Cell(", ".join(names[:6]) + (" ..." if len(names) > 6 else ""))]
+            for why, names in reasons.items()]  # fmt: skip
+    table = Table("Tensors that stay whole", ["reason", "tensors", "such as"], rows, is_long=len(rows) > 12)
+    return Section("untouched", "Untouched", "What stays whole, and why", tables=[table])
+
+
+def _again(command: str) -> Section:
+    return Section("again", "Reproduce", "How to do it again", commands=[("", command)])
