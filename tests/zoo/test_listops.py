@@ -7,6 +7,9 @@ import statistics
 import pytest
 import torch
 
+from niwaki.app.data import load_data
+from niwaki.app.models import load_model
+from niwaki.zoo import SequenceNet
 from niwaki.zoo.listops import SYMBOLS, listops, listops_parts
 
 
@@ -62,3 +65,12 @@ def test_what_cannot_be_is_refused():
         listops(1, lengths=(2, 3), generator=chance)
     with pytest.raises(ValueError, match="different expressions of 4 to 4 tokens turned up; widen lengths="):
         listops(500, lengths=(4, 4), generator=chance)  # there are 4 operators on 100 pairs of digits
+
+
+def test_networks_and_data_have_addresses():
+    data = load_data("python:niwaki.zoo.listops:listops_parts?train=20&valid=5&test=5&shortest=5&longest=20&seed=3")
+    model = load_model("zoo:s5?tokens=16&width=8&states=8&layers=1&bidirectional=true", classes=len(data.classes))
+    assert isinstance(model, SequenceNet)
+    assert model(data.train[0]).shape == (20, len(data.classes))
+    other = load_model("zoo:s4d?width=8&states=8&layers=2", classes=3, channels=2)
+    assert other(torch.zeros(2, 2, 4, 4)).shape == (2, 3)
