@@ -134,14 +134,14 @@ def test_gradients_are_cut_along_in_place():
 
 
 @every_net
-def test_a_model_cut_twice_knows_its_dense_self(net):
+@pytest.mark.parametrize("inplace", [False, True])
+def test_a_model_cut_twice_knows_its_dense_self(net, inplace):
     model = net.make()
     first = {"a": kept(len(net.groups(model)[0].slices[0].index), 0, 2, 3)}
     once = shrink(model, net.groups(model), first)
     sizes = {"a": 3}
-    twice = shrink(
-        once, net.groups(once, **sizes), {"a": kept(3, 0, 2), "b": kept(5 if net is not NETS["words"] else 6, 1, 4)}
-    )
+    last = {"a": kept(3, 0, 2), "b": kept(5 if net is not NETS["words"] else 6, 1, 4)}
+    twice = shrink(once, net.groups(once, **sizes), last, inplace=inplace)
     assert_same(twice, oracle(net, model, {"a": [0, 3], "b": [1, 4]}))
     cut = cut_of(twice)
     assert all(cut.shapes[name] == tuple(whole_state(model)[name].shape) for name in cut.kept)

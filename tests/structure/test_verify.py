@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from niwaki.core import GroupError
 from niwaki.structure import shrink, verify
@@ -83,57 +82,12 @@ def test_a_difference_between_modules():
     assert verdict.where == "head"
 
 
-def test_only_the_second_call_parts():
-    class Twice(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.first, self.same = nn.Linear(3, 3), nn.Linear(3, 3)
-            self.offset = 0.0
-
-        def forward(self, x):
-            return self.same(self.same(self.first(x)) + self.offset)
-
-    model = Twice()
-    small = copy.deepcopy(model)
-    small.offset = 1.0
-    g = group(model, "a", 3, [("first.weight", 0), ("first.bias", 0), ("same.weight", 1)])
-    verdict = verify(model, small, [g], {}, torch.randn(2, 3))
-    assert "they part first in 'same' (Linear, call 2), by" in verdict.words
-
-
 def test_wrong_units_are_found_where_they_are_cut():
     net = NETS["mlp"]
     model, _, groups, keep = small_of(net)
     small = shrink(model, groups, {**keep, "b": kept(5, 0, 2, 4)})  # not 1, 2, 4
     verdict = verify(model, small, groups, keep, net.example())
     assert verdict.where == "second"
-
-
-def test_sizes_that_no_cut_explains_are_compared_by_norms():
-    class Flat(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.conv, self.flat, self.out = nn.Conv1d(2, 4, 1), nn.Flatten(), nn.Linear(12, 2)
-
-        def forward(self, x):
-            return self.out(self.flat(self.conv(x)).contiguous())
-
-    torch.manual_seed(0)
-    model = Flat()
-    columns = torch.arange(12).reshape(4, 3)
-    places = [("conv.weight", 0), ("conv.bias", 0), ("out.weight", 1, columns)]
-    keep = {"a": kept(4, 0, 2)}
-    groups = [group(model, "a", 4, places)]
-    small = shrink(model, groups, keep)
-    assert verify(model, small, groups, keep, torch.randn(2, 2, 3))
-
-    class Doubled(nn.Flatten):
-        def forward(self, x):
-            return 2 * super().forward(x)[:, :5].repeat(1, 2)[:, :6]
-
-    Doubled.__name__ = "Flatten"
-    small.flat = Doubled()
-    assert verify(model, small, groups, keep, torch.randn(2, 2, 3)).where == "flat"
 
 
 def test_outputs_of_other_shapes_or_names():
@@ -172,18 +126,6 @@ def test_inexact_groups_are_told():
     assert "a is marked exact=False (a norm runs over the cut axis)" in verdict.words
 
 
-@dataclass
-class Found:
-    logits: Tensor
-    more: tuple[Tensor, ...] | None = None
-
-
-def test_outputs_of_any_structure():
-    a, b = torch.zeros(1), torch.ones(1)
-    assert tensors_in(Found(a, (b,))) == {"output.logits": a, "output.more[0]": b}
-    assert tensors_in({"x": [a, {"y": b}], "z": None}) == {"output['x'][0]": a, "output['x'][1]['y']": b}
-
-
 def test_inputs_by_name_and_what_cannot_be_read():
     net = NETS["mlp"]
     model, small, groups, keep = small_of(net)
@@ -220,6 +162,24 @@ def test_the_tolerance_is_that_of_the_dtype_or_the_one_given():
     assert verify(model, small, groups, keep, x)
     assert not verify(model, small, groups, keep, x, tolerance=1e-8)
     assert not verify(model.double(), small.double(), groups, keep, x.double())
+
+
+def test_buffers_that_a_forward_writes_on_stay_as_they_are():
+    class Counting(nn.Sequential):
+        def __init__(self, *layers):
+            super().__init__(*layers)
+            self.register_buffer("calls", torch.zeros(()))
+
+        def forward(self, x):
+            self.calls.add_(1)
+            return super().forward(x) + self.calls
+
+    model = Counting(nn.Linear(3, 6), nn.Linear(6, 2))
+    g = group(model, "a", 6, [("0.weight", 0), ("0.bias", 0), ("1.weight", 1)])
+    keep = {"a": kept(6, 0, 1)}
+    small = shrink(model, [g], keep)
+    assert verify(model, small, [g], keep, torch.randn(4, 3))
+    assert float(model.calls) == float(small.calls) == 0
 
 
 def test_small_outputs_are_compared_by_their_own_size():
