@@ -188,7 +188,7 @@ def test_an_interrupt_tells_what_is_proven(tmp_path, monkeypatch):
 
         yield tell
 
-    monkeypatch.setattr("niwaki.app.patterns_command._told", told)
+    monkeypatch.setattr("niwaki.app.patterns_command.told", told)
     monkeypatch.setattr("niwaki.patterns.mining._engine", lambda compiled: "walk_arrays")
     result = niwaki("patterns", path, "--label", "y", "--json", "--out", tmp_path / "out")
     assert result.exit_code == 130

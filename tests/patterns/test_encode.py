@@ -68,6 +68,14 @@ def test_every_number_has_exactly_one_bin(numbers, bins):
                    if numbers[i] <= numbers[j])  # fmt: skip
 
 
+def test_names_of_bins_are_short_and_different():
+    near = [0.123456 + at * 1e-6 for at in range(8)]
+    names = items_of({"x": near}, bins=4).names
+    assert names == ("x<=0.123457", "0.123457<x<=0.123459", "0.123459<x<=0.123461", "x>0.123461")
+    assert items_of({"x": [1234567, 2e300, 3, 4.5]}, bins=4).names == ("x=3", "x=4.5", "x=1234567", "x=2e+300")
+    assert items_of({"x": [0.5, 1.23456789, 7, 8, 9]}, bins=2).names == ("x<=7", "x>7")
+
+
 def test_missing_values_three_ways():
     table = {"x": ["a", "", "b", "?"], "n": [1.0, float("nan"), 2.0, 3.0]}
     off = items_of(table)

@@ -76,15 +76,22 @@ def _found(data: Path, *, label: str, covariate: list[str] | None, **given: Any)
     bins, bins_of = bins_from(given["bins"] or ())
     settings = {name: given[name] for name in _SETTINGS}
     settings |= {"bins": bins, "bins_of": bins_of, "passes": "two" if given["two_passes"] else "one"}
-    with _told(quiet=given["quiet"]) as progress:
+    with told(quiet=given["quiet"]) as progress:
         fitted = SignificantPatterns(**settings, progress=progress).fit(read.features, read.labels, read.groups)
     facts = pattern_facts(fitted, read, data.name, command())
     return facts, save_patterns(fitted, read, facts, given["out"])
 
 
 @contextmanager
-def _told(*, quiet: bool) -> Generator[Callable[[Progress], None] | None, None, None]:
-    """A bar on a terminal; nothing elsewhere."""
+def told(*, quiet: bool) -> Generator[Callable[[Progress], None] | None, None, None]:
+    """A bar on a terminal; nothing elsewhere.
+
+    Args:
+        quiet: no bar there, either.
+
+    Yields:
+        What to tell of the search's progress; ``None`` where nothing is shown.
+    """
     from rich.console import Console
     from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
     from rich.progress import Progress as Bars

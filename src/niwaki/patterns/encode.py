@@ -157,7 +157,10 @@ def _parts(name: str, column: Column, bins: int) -> list[tuple[str, Bools]]:
             f"the column {name!r} has {len(known)} different values, such as {str(known[0])!r}, more than "
             f"{_MOST_VALUES}; if it names the samples leave it out, else put rare values together"
         )
-    return [(f"{name}={_written(value)}", column.present & (column.values == value)) for value in known]
+    return [
+        (f"{name}={word}", column.present & (column.values == value))
+        for value, word in zip(known.tolist(), _written(known.tolist()), strict=True)
+    ]
 
 
 def _binned(name: str, column: Column, bins: int) -> list[tuple[str, Bools]]:
@@ -180,15 +183,25 @@ def cut(name: str, values: NDArray[Any], present: Bools, bins: int) -> list[tupl
     known = np.unique(values[present])
     # A value so frequent that a quantile falls on it, and nothing lies above it, is a bin of its own.
     edges = np.unique(np.minimum(np.quantile(values[present], shares, method="inverted_cdf"), known[-2]))
-    words = [_written(edge) for edge in edges]
+    words = _written(edges.tolist())
     place = np.searchsorted(edges, values, side="left")
     named = [f"{name}<={words[0]}"]
     named += [f"{low}<{name}<={high}" for low, high in zip(words, words[1:], strict=False)]
     return [(item, place == at) for at, item in enumerate([*named, f"{name}>{words[-1]}"])]
 
 
-def _written(value: object) -> str:
-    return f"{value:.10g}" if isinstance(value, float) else str(value)
+def _written(values: list[Any]) -> list[str]:
+    # Whole numbers as they are, others with the fewest digits that still tell them apart.
+    words: list[str] = []
+    for digits in range(4, 18):
+        words = [_number(value, digits) if isinstance(value, float) else str(value) for value in values]
+        if len(set(words)) == len(words):
+            break
+    return words
+
+
+def _number(value: float, digits: int) -> str:
+    return f"{value:.0f}" if value.is_integer() and abs(value) < 1e15 else f"{value:.{digits}g}"
 
 
 def understood(values: Sequence[object] | NDArray[Any]) -> Column:

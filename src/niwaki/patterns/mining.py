@@ -54,7 +54,8 @@ def significant_patterns(
         The findings, by p-value.
 
     Raises:
-        PatternError: if the data or the settings allow no search.
+        OutOfReach: too few samples, or too few of one label; other data or settings that allow no search raise
+            `PatternError` itself.
 
     >>> generator = np.random.default_rng(0)
     >>> items = generator.random((200, 8)) < 0.5
@@ -69,7 +70,7 @@ def significant_patterns(
     table, marks, levels, numbers = _checked(items, labels, strata)
     layout = lay_out(table, marks, numbers, search.min_support)
     if wrong := _out_of_reach(layout, search):
-        raise PatternError(wrong)
+        raise OutOfReach(wrong)
     shuffles = shuffled(layout, search.permutations, search.seed) if search.permutations else no_shuffles(layout)
     job = Job(layout, shuffles, _engine(compiled), _processes(workers), progress)
     mode = state.SHUFFLE if search.permutations else state.CLIMB

@@ -9,6 +9,20 @@ from dataclasses import dataclass, field
 from .readable import plain, times
 
 
+def ratio_words(ratio: float) -> str:
+    """An odds ratio as people read it.
+
+    >>> ratio_words(2.5), ratio_words(math.inf)
+    ('2.5×', 'infinite')
+    """
+    return "infinite" if math.isinf(ratio) else "unknown" if math.isnan(ratio) else times(ratio)
+
+
+def range_words(low: float, high: float) -> str:
+    """Its interval; nothing where there is none."""
+    return f"{plain(low)} to {plain(high)}" if math.isfinite(high) else ""
+
+
 @dataclass(frozen=True)
 class Found:
     """One significant pattern: its items, how many samples hold them all, and how many of these are of class 1.
@@ -40,12 +54,12 @@ class Found:
     @property
     def ratio_words(self) -> str:
         """The odds ratio, which has no number where one class never or always holds the pattern."""
-        return "infinite" if math.isinf(self.odds_ratio) else times(self.odds_ratio)
+        return ratio_words(self.odds_ratio)
 
     @property
     def range_words(self) -> str:
         """The interval of the odds ratio; nothing where there is none."""
-        return "" if math.isinf(self.high) else f"{plain(self.low)} to {plain(self.high)}"
+        return range_words(self.low, self.high)
 
 
 @dataclass(frozen=True)

@@ -122,19 +122,27 @@ def shortened(words: str, room: float, size: float = 12) -> str:
     """Words cut in the middle until they fit.
 
     >>> shortened("features.0.weight", 60), shortened("fc", 60)
-    ('feat…ght', 'fc')
+    ('feat…ight', 'fc')
     """
     if width_of(words, size) <= room:
         return words
-    keep = len(words)
-    while keep > 3 and width_of(words[:keep] + "\N{HORIZONTAL ELLIPSIS}", size) > room:
-        keep -= 1
-    head = (keep + 1) // 2
-    return words[:head] + "\N{HORIZONTAL ELLIPSIS}" + words[len(words) - (keep - head) :]
+    for keep in range(len(words) - 1, 3, -1):
+        head = (keep + 1) // 2
+        shown = words[:head] + "\N{HORIZONTAL ELLIPSIS}" + words[len(words) - (keep - head) :]
+        if width_of(shown, size) <= room:
+            return shown
+    return words[:2] + "\N{HORIZONTAL ELLIPSIS}" + words[-1:]
 
 
 def width_of(words: str, size: float = 12) -> float:
     """About how wide a text will be; a little too much rather than too little, for fonts differ."""
     return size * sum(
-        0.36 if c in "iljtf.,:;|'() " else 0.95 if c in "mwMW%@" else 0.72 if c.isupper() else 0.63 for c in words
+        0.36
+        if c in "iljtf.,:;|'() "
+        else 0.95
+        if c in "mwMW%@=<>&+\N{HORIZONTAL ELLIPSIS}"
+        else 0.72
+        if c.isupper()
+        else 0.63
+        for c in words
     )
