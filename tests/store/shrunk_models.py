@@ -30,8 +30,7 @@ class Attention(nn.Module):
 
 
 MAKE: dict[str, tuple[Callable[[], nn.Module], Callable[[], Tensor], Any]] = {
-    "resnet20": (zoo.resnet20, lambda: torch.linspace(-1, 1, 3 * 3 * 16 * 16).reshape(3, 3, 16, 16), nw.channels),
-    "wide resnet": (zoo.wide_resnet22_2, lambda: torch.linspace(-1, 1, 2 * 3 * 256).reshape(2, 3, 16, 16), nw.channels),
+    "resnet20": (zoo.resnet20, lambda: torch.linspace(-1, 1, 3 * 3 * 8 * 8).reshape(3, 3, 8, 8), nw.channels),
     "gru": (lambda: zoo.char_gru(11, 16), lambda: torch.arange(10).reshape(2, 5), nw.channels),
     "attention, channels": (Attention, lambda: torch.linspace(-1, 1, 2 * 5 * 16).reshape(2, 5, 16), nw.channels),
     "attention, heads": (Attention, lambda: torch.linspace(-1, 1, 2 * 5 * 16).reshape(2, 5, 16), nw.heads),

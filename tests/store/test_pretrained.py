@@ -9,6 +9,7 @@ import textwrap
 
 import pytest
 import torch
+from safetensors import SafetensorError
 from torch import nn
 
 import niwaki as nw
@@ -106,6 +107,11 @@ def test_heterogeneous(tmp_path, kind):
     assert torch.allclose(logits(loaded), wanted, atol=1e-5)
     if kind != "bloom":  # whose stock class cannot run without some heads
         assert torch.equal(logits(loaded), logits(small))
+    mask = torch.ones_like(TOKENS)
+    mask[0, :3] = 0
+    with torch.no_grad():
+        one, other = (m(TOKENS, attention_mask=mask).logits[:, 3:] for m in (loaded, masked_model(dense, *units)))
+    assert torch.allclose(one, other, atol=1e-5)
     assert torch.equal(generated(loaded), uncached(masked_model(dense, *units)))
     assert {n: tuple(p.shape) for n, p in loaded.named_parameters()} == {
         n: tuple(p.shape) for n, p in small.named_parameters()
@@ -265,6 +271,26 @@ def test_models_of_others_are_named(tmp_path):
         save_pretrained(bert, tmp_path, mode="even")
     save_pretrained(bert, tmp_path, mode="heterogeneous")
     assert type(load_pretrained(tmp_path)).__name__ == "UnevenBertModel"
+
+
+def test_a_full_disk_is_named_and_nothing_is_left(tmp_path, monkeypatch):
+    small = small_model(dense_model("opt"), *equal_layers("opt"))
+
+    def full(*args, **kwargs):
+        raise SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
+
+    monkeypatch.setattr(type(small), "save_pretrained", full)
+    with pytest.raises(
+        StoreError, match=r"cannot write .*No space left on device \(os error 28\) \([\d,]+ bytes needed"
+    ):
+        save_pretrained(small, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_old_package_is_named(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys.modules["transformers"], "__version__", "4.57.1")
+    with pytest.raises(StoreError, match="transformers 4.57.1 is too old for this, it needs 5 or later"):
+        load_pretrained(tmp_path)
 
 
 def test_a_missing_package_is_named(tmp_path, monkeypatch):

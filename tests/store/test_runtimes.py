@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
 
 import numpy as np
@@ -127,6 +129,16 @@ def test_onnx_that_differs_is_not_written(onnx, tmp_path):
 def test_openvino_that_differs_is_not_written(openvino, tmp_path):
     with pytest.raises(StoreError, match=r"OpenVINO .* computes outputs from .*model.xml that are [1-9].* away from"):
         export_openvino(Drifts().eval(), tmp_path, torch.ones(2, 3))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_is_named_and_nothing_is_left(onnx, tmp_path, monkeypatch):
+    def full(*args, **kwargs):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(torch.onnx.ONNXProgram, "save", full)
+    with pytest.raises(StoreError, match=r"cannot write .*No space left on device \([\d,]+ bytes needed"):
+        export_onnx(nn.Linear(2, 2).eval(), tmp_path / "net.onnx", torch.ones(2, 2))
     assert list(tmp_path.iterdir()) == []
 
 

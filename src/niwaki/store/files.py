@@ -8,6 +8,8 @@ import shutil
 from collections.abc import Generator
 from pathlib import Path
 
+from safetensors import SafetensorError
+
 from ..core.errors import StoreError
 
 
@@ -22,12 +24,13 @@ def _sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def _why(path: Path, folder: Path, size: int, error: OSError) -> str:
+def _why(path: Path, folder: Path, size: int, error: Exception) -> str:
     free = "unknown"
     with contextlib.suppress(OSError):
         free = f"{shutil.disk_usage(folder).free:,}"
+    reason = getattr(error, "strerror", None) or error
     return (
-        f"cannot write {path}: {error.strerror or error} ({size:,} bytes needed, {free} bytes free there); "
+        f"cannot write {path}: {reason} ({size:,} bytes needed, {free} bytes free there); "
         "free some space or choose another folder. What was there before is untouched"
     )
 
@@ -109,7 +112,8 @@ def beside(folder: Path, size: int) -> Generator[Path]:
     try:
         temporary.mkdir(parents=True, exist_ok=True)
         yield temporary
-    except OSError as error:
+    except (OSError, SafetensorError) as error:
+        # safetensors reports a full disk with an error of its own.
         raise StoreError(_why(folder, folder, size, error)) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)

@@ -26,9 +26,15 @@ _WEIGHTS = re.compile(r"model(-\d+-of-\d+)?\.safetensors(\.index\.json)?")
 
 def _transformers() -> Any:
     try:
-        return importlib.import_module("transformers")
+        found = importlib.import_module("transformers")
     except ImportError as error:
         raise StoreError("transformers is needed here and not installed: pip install 'niwaki[models]'") from error
+    if int(found.__version__.partition(".")[0]) < 5:
+        # Before, another dtype than the stored one came back, and configurations did not check themselves.
+        raise StoreError(
+            f"transformers {found.__version__} is too old for this, it needs 5 or later: pip install -U it"
+        )
+    return found
 
 
 def _check_fits(made: nn.Module, state: Mapping[str, Tensor], mode: Mode) -> None:

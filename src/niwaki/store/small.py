@@ -19,7 +19,6 @@ from typing import Any
 
 import safetensors.torch
 import torch
-from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from .. import __version__
@@ -54,11 +53,7 @@ def _write_tensors(folder: Path, tensors: Mapping[str, Tensor]) -> dict[str, Any
     size = sum(tensor.nbytes for tensor in tensors.values())
     with beside(folder, size) as temporary:
         path = temporary / TENSORS
-        try:
-            safetensors.torch.save_file(dict(tensors), path)
-        except SafetensorError as error:
-            # The library reports a full disk with an error of its own.
-            raise OSError(str(error)) from error
+        safetensors.torch.save_file(dict(tensors), path)
         with path.open("rb") as file:
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
         about = {"sha256": sha256, "bytes": path.stat().st_size}
