@@ -58,6 +58,17 @@ def _check_inputs(models: Mapping[str, nn.Module], inputs: Tensor) -> None:
             ) from error
 
 
+def _facts(row: Timing, model: nn.Module) -> dict[str, Any]:
+    return {
+        "name": row.name,
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "seconds": row.median,
+        "spread": row.spread,
+        "ratio": row.ratio,
+        "interval": [row.low, row.high],
+    }
+
+
 def bench_models(
     texts: Sequence[str],
     *,
@@ -100,17 +111,6 @@ def bench_models(
     _check_inputs(models, inputs)
     found = latency(models, inputs, threads=threads, rounds=rounds, warmup=warmup)
     first = found.rows[0].name
-    rows = [
-        {
-            "name": row.name,
-            "parameters": sum(p.numel() for p in models[row.name].parameters()),
-            "seconds": row.median,
-            "spread": row.spread,
-            "ratio": row.ratio,
-            "interval": [row.low, row.high],
-        }
-        for row in found.rows
-    ]
     return {
         "input": list(inputs.shape),
         "device": str(place),
@@ -118,7 +118,7 @@ def bench_models(
         "rounds": rounds,
         "attempts": found.attempts,
         "calm": found.is_calm,
-        "models": rows,
+        "models": [_facts(row, models[row.name]) for row in found.rows],
         "verdicts": [_verdict(row, first) for row in found.rows[1:]],
     }
 
