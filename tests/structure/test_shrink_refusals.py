@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import copy
+from typing import cast
 
 import pytest
 import torch
-from torch import nn
+from torch import distributed, nn
 from torch.nn.utils import parametrizations
 
 from niwaki.core import BudgetError, Cut, GroupError
@@ -103,3 +104,28 @@ def test_tensors_that_are_not_dense():
     model.weight = nn.Parameter(torch.eye(4).to_sparse())
     with pytest.raises(GroupError, match="'weight' is a Tensor of layout torch.sparse_coo; only dense tensors are cut"):
         shrink(model, [group(model, "a", 4, [("weight", 0)])], {"a": kept(4, 0)})
+
+
+def test_distributed_wrappers_are_not_cut_from_inside():
+    net = NETS["mlp"]
+    distributed.init_process_group("gloo", store=distributed.HashStore(), rank=0, world_size=1)
+    try:
+        wrapped = nn.parallel.DistributedDataParallel(net.make())
+        groups, keep = net.groups(wrapped.module), {"b": kept(5, 0, 4)}
+        with pytest.raises(GroupError, match=r"keeps the old tensors; shrink the model inside \(model.module\)"):
+            shrink(wrapped, groups, keep, inplace=True)
+        assert wrapped.module.second.out_features == 5
+        assert shrink(wrapped, groups, keep).second.out_features == 2
+    finally:
+        distributed.destroy_process_group()
+
+
+def test_compiled_parts_are_cut_under_their_plain_names():
+    model = nn.Sequential(nn.Linear(3, 6), nn.Linear(6, 2))
+    g = group(model, "a", 6, [("0.weight", 0), ("0.bias", 0), ("1.weight", 1)])
+    wanted = shrink(model, [g], {"a": kept(6, 1, 4)})
+    model.insert(0, cast(nn.Module, torch.compile(model.pop(0), backend="eager")))
+    x = torch.randn(2, 3)
+    for inplace in (False, True):
+        small = shrink(model, [g], {"a": kept(6, 1, 4)}, inplace=inplace)
+        assert torch.equal(small(x), wanted(x))
