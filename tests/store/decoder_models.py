@@ -21,6 +21,8 @@ _ROPE = {
     "num_attention_heads": HEADS, "max_position_embeddings": 64, **_SPECIAL,
 }  # fmt: skip
 
+TOKENS = torch.arange(14).reshape(2, 7) % VOCAB + 3
+
 
 def config_of(kind: str) -> Any:
     t: Any = transformers
@@ -175,3 +177,22 @@ def masked_model(dense: Any, heads: list[list[int]], inner: list[list[int]]) -> 
                 gone[index] = False
                 parameter.index_fill_(axis, gone.nonzero().squeeze(1), 0)
     return masked
+
+
+def equal_layers(kind):
+    """Units for the mode ``uniform``: other ones in each layer, as many."""
+    if kind == "bloom":
+        return [[0, 1, 2, 3]] * 2, [list(range(128))] * 2
+    heads = {"opt": [[0, 1, 2, 3]] * 2, "gpt2": [[0, 1, 2, 3]] * 2, "llama": [[1, 3], [0, 1]]}
+    return heads.get(kind, [[1], [0]]), [list(range(3, 23, 2)), list(range(10))]
+
+
+def unequal_layers(kind):
+    inner = inner_of(kind)
+    heads = [[1, 2], [0, 2, 3]] if kind in {"opt", "gpt2", "bloom", "llama"} else [[1], [0, 1]]
+    return heads, [list(range(0, inner, 3)), list(range(5, inner - 1))]
+
+
+def logits(model):
+    with torch.no_grad():
+        return model(TOKENS).logits
