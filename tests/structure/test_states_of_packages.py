@@ -150,6 +150,20 @@ def test_a_masked_mamba_is_the_smaller_one(transformers, kind):
 
 
 @pytest.mark.parametrize("kind", ["mamba", "mamba2"])
+def test_unequal_layers_write_the_same_with_and_without_a_cache(transformers, kind):
+    model = _mamba(transformers, kind)
+    groups = nw.states(model)
+    small = nw.shrink(model, groups, some_kept(groups))
+    first = torch.arange(5)[None]
+    with_cache, without = (
+        small.generate(first, max_new_tokens=6, do_sample=False, use_cache=cache, pad_token_id=0)
+        for cache in (True, False)
+    )
+    assert with_cache.shape == (1, 11)
+    assert torch.equal(with_cache, without)
+
+
+@pytest.mark.parametrize("kind", ["mamba", "mamba2"])
 def test_selective_layers_have_no_poles_until_tokens_are_frozen(transformers, kind):
     model = _Logits(_mamba(transformers, kind))
     with pytest.raises(SignalError, match="has no fixed poles: its layer is selective.*calibration=batches"):
