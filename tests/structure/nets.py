@@ -31,8 +31,8 @@ class Net(nn.Module):
 class Row:
     """A network with what a person finds in it.
 
-    ``groups`` gives for each group its kind, its size and where its units lie, ``"fc.weight/0"``; ``"fc.weight/1*9"`` says
-    that each unit has nine positions there. ``frozen`` holds parts of the reasons for tensors that are left out.
+    ``groups`` gives for each group its kind, its size and where its units lie, ``"fc.weight/0"``; ``"fc.weight/1*9"``
+    says that each unit has nine positions there. ``frozen`` holds parts of the reasons for tensors that are left out.
     """
 
     make: Callable[[], nn.Module]
@@ -86,12 +86,12 @@ def run(model: nn.Module, example: Any) -> list[Tensor]:
     return [x for x in tree_leaves(found) if isinstance(x, Tensor) and (x.is_floating_point() or x.is_complex())]
 
 
-def random_keep(groups: Groups, seed: int, least: int = 1) -> dict[str, Tensor]:
-    """Any number of units of each group, at any place."""
+def random_keep(groups: Groups, seed: int) -> dict[str, Tensor]:
+    """Any number of units of each group, at any place; as few as may be for the seed zero."""
     generator = torch.Generator().manual_seed(seed)
     keep = {}
     for group in groups:
-        count = least if seed == 0 else int(torch.randint(1, group.size + 1, (), generator=generator))
+        count = int(torch.randint(group.min_keep, group.size + 1, (), generator=generator)) if seed else group.min_keep
         keep[group.name] = torch.zeros(group.size, dtype=torch.bool)
         keep[group.name][torch.randperm(group.size, generator=generator)[:count]] = True
     return keep

@@ -8,6 +8,7 @@ from torch.nn import functional
 
 from tests.structure.nets import Net, Row, param
 
+# fmt: off
 LAYERS = {
     "linear on two axes": Row(
         lambda: nn.Sequential(nn.Linear(5, 6), nn.ReLU(), nn.Linear(6, 3)),
@@ -72,7 +73,7 @@ LAYERS = {
         lambda: nn.Sequential(nn.Conv1d(3, 8, 1), nn.ConvTranspose1d(8, 6, 2, groups=2), nn.Conv1d(6, 2, 1)),
         (2, 3, 4),
         {
-            # The eight inputs are cut one by one of each group? No: a group has four inputs, and all must have as many.
+            # A group has four inputs, and all groups must keep as many: four units, one input of each group.
             "0": ("channel", 4, "0.bias/0*2 0.weight/0*2 1.weight/0*2"),
             "1": ("channel", 3, "1.bias/0*2 1.weight/1 2.weight/1*2"),
         },
@@ -173,3 +174,4 @@ LAYERS = {
         {},
     ),
 }
+# fmt: on

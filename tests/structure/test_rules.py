@@ -8,9 +8,12 @@ import torch
 from niwaki.structure import shrink
 from niwaki.structure.discover import discover
 from tests.structure.nets import described, example_of, random_keep, randomised, run, wanted_shapes, zeroed
+from tests.structure.rows_frozen import FROZEN
 from tests.structure.rows_layers import LAYERS
+from tests.structure.rows_shapes import SHAPES
+from tests.structure.rows_values import VALUES
 
-ROWS = LAYERS
+ROWS = {**LAYERS, **SHAPES, **VALUES, **FROZEN}
 every_row = pytest.mark.parametrize("name", ROWS)
 
 

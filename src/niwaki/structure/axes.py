@@ -87,6 +87,7 @@ class Space:
     followers: list[Follower] = field(default_factory=list)
     batches: list[Ids] = field(default_factory=list)
     made: list[Ids] = field(default_factory=list)
+    plural: list[Ids] = field(default_factory=list)
     roles: dict[tuple[str, int], str] = field(default_factory=dict)
     _merged: dict[tuple[int, ...], Axis] = field(default_factory=dict)
     _split: dict[tuple[int, int], tuple[Axis, Axis, Axis]] = field(default_factory=dict)

@@ -19,10 +19,11 @@ ENDS = "makes more or fewer calls"
 
 @dataclass(frozen=True, eq=False)
 class Made:
-    """One needed call: its place in the recording, and the axes of what came out."""
+    """One needed call: its place in the recording, the axes of what came out, and the one that a slice was taken of."""
 
     place: int
     axes: Sequence[tuple[Axis, ...] | None]
+    source: Axis | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,11 +53,10 @@ def _is_parted(trial: Trial) -> bool:
     for _, members in trial.groups:
         units[members] = True
     return any(
-        axis.ids is not None and bool(units[trial.roots[axis.ids]].any())
+        axis is not None and axis.ids is not None and bool(units[trial.roots[axis.ids]].any())
         for made in trial.made
         if trial.recording.calls[made.place].op._schema.name in _PARTED
-        for axes in made.axes
-        for axis in axes or ()
+        for axis in (*(axis for axes in made.axes for axis in axes or ()), made.source)
     )
 
 
@@ -74,10 +74,10 @@ def choices(trial: Trial) -> Iterator[dict[str, Tensor]]:
         half[group.name] = row
     yield half
     if _is_parted(trial):
-        yield {name: ~row for name, row in half.items()}
-        sizes = [(group.name, group.size) for group, _ in trial.groups]
-        for order in (sizes, sizes[::-1]):
-            yield {name: torch.arange(size) >= place % size for place, (name, size) in enumerate(order)}
+        groups = [group for group, _ in trial.groups]
+        yield {g.name: ~half[g.name] if int((~half[g.name]).sum()) >= g.min_keep else half[g.name] for g in groups}
+        for order in (groups, groups[::-1]):
+            yield {g.name: torch.arange(g.size) >= place % (g.size - g.min_keep + 1) for place, g in enumerate(order)}
 
 
 def _stays(trial: Trial, keep: Mapping[str, Tensor]) -> Ids:
@@ -107,6 +107,12 @@ def _kind(call: Call) -> str:
     )
 
 
+def _start(call: Call, recording: Recording) -> int:
+    """Where a slice begins."""
+    shape = recording.shapes[call.args["self"].number]
+    return slice(call.args.get("start"), None).indices(shape[call.args.get("dim", 0)])[0]
+
+
 def compare(trial: Trial, again: Recording, keep: Mapping[str, Tensor], skip: set[str]) -> Iterator[Difference]:
     """Where the smaller model does something else than foretold; calls that nothing needs may differ in shape."""
     stays = _stays(trial, keep)
@@ -122,6 +128,12 @@ def compare(trial: Trial, again: Recording, keep: Mapping[str, Tensor], skip: se
             wanted = None if axes is None else tuple(_size(axis, stays) for axis in axes)
             if ref is not None and wanted is not None and again.shapes[ref.number] != wanted:
                 yield Difference(place, f"gives {again.shapes[ref.number]} instead of {wanted}")
+        source = needed[place].source
+        if source is not None and source.ids is not None:
+            # What stays of the positions before it must be as many as the code skips.
+            start, before_it = _start(new, again), int(stays[source.ids[: _start(old, trial.recording)]].sum())
+            if start != before_it:
+                yield Difference(place, f"takes a slice from {start} on instead of {before_it}")
         was, now = _numbers(old, trial.recording), _numbers(new, again)
         if repr(was) != repr(now):  # by their text, in which a NaN is itself
             yield Difference(place, f"computes with {now} instead of {was}")

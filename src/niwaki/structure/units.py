@@ -103,6 +103,12 @@ def _sizes(space: Space, units: Units, members: Ids) -> Iterator[Size]:
             yield Size(follower.module, follower.attribute, next(iter(counts.values())))
 
 
+def _least(space: Space, units: Units, members: Ids) -> int:
+    """How many units must stay: two, if an axis that they alone fill must keep more than one position."""
+    lone = [units.roots[ids] for ids in space.plural if len(ids) == len(members)]
+    return 2 if any(np.isin(roots, members).all() for roots in lone) else 1
+
+
 def make_groups(
     stored: Sequence[Stored], space: Space, units: Units, *, exact_only: bool = True
 ) -> list[tuple[Group, Ids]]:
@@ -121,7 +127,8 @@ def make_groups(
     rank = np.full(len(units.roots), -1)
     groups, names = [], Counter[str]()
     for members in _families(places, units):
-        if len(members) < 2:
+        least = _least(space, units, members)
+        if len(members) <= least:
             continue
         rank[members] = np.arange(len(members))
         found = _slices(places, members, rank, space.roles)
@@ -137,6 +144,7 @@ def make_groups(
             len(members),
             slices,
             kind=kind,
+            min_keep=least,
             exact=bool((units.blurred[members] < 0).all()),
             buffers=tuple(where for tensor, where in found if not tensor.is_parameter),
             sizes=tuple(_sizes(space, units, members)),

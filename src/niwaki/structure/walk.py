@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from torch import nn
 from torch.utils._pytree import tree_iter, tree_map
 
-from .axes import Space, fixed
+from .axes import Axis, Space, fixed
 from .record import Call, Recording, Ref
 from .rules import Axes, Site, Tracked, freeze_all, rule_of
 from .trial import Made
@@ -45,7 +45,7 @@ class Walk:
             made = rule(site)
             if not _fits(made, outs):  # a form of the operator that its rule does not know
                 made = freeze_all(site, f"the rule for {call.op._schema.name} does not fit it{where}")
-        self.made.append(Made(place, made))
+        self.made.append(Made(place, made, _sliced(site)))
         for ref, axes in zip(call.outs, made, strict=True):
             if ref is not None and axes is not None:
                 self.axes[ref.number] = axes
@@ -62,6 +62,14 @@ class Walk:
             for other in self.sharing[self.recording.storage[ref.number]]:
                 if other in self.axes:
                     self.axes[other] = tuple(replace(axis, zero=False) for axis in self.axes[other])
+
+
+def _sliced(site: Site) -> Axis | None:
+    """The axis that a slice without gaps was taken of."""
+    if site.op._schema.name != "aten::slice" or site.value("step", 1) != 1:
+        return None
+    axes = site["self"].axes
+    return axes[site.dim("dim", len(axes))]
 
 
 def _fits(made: Sequence[Axes | None], outs: Sequence[tuple[int, ...] | None]) -> bool:

@@ -96,10 +96,11 @@ def unsqueeze(site: Site) -> Sequence[Axes | None]:
 
 
 def squeeze(site: Site) -> Sequence[Axes | None]:
-    """Axes of one position go."""
+    """Axes of one position go; the others must keep more than one, or they would go as well."""
     axes = site["self"].axes
     asked = site.value("dim", list(range(len(axes))))
     gone = {dim % len(axes) for dim in ([asked] if isinstance(asked, int) else asked)} if axes else set()
+    site.space.plural.extend(ids for dim in gone if (ids := axes[dim].ids) is not None)
     return [tuple(axis for place, axis in enumerate(axes) if place not in gone or axis.size != 1)]
 
 
