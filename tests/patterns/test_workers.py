@@ -164,6 +164,20 @@ def test_against_shuffles_nothing_is_proven_before_the_end(compiled, monkeypatch
 
 
 @ENGINES
+def test_what_is_too_small_for_a_number_is_not_proven_by_that(compiled, monkeypatch):
+    monkeypatch.setattr(passes, "FIRST_SLICE", 8)
+    monkeypatch.setattr(passes.Budget, "adapt", lambda self: None)
+    generator = np.random.default_rng(0)
+    items = generator.random((4000, 9)) < 0.5
+    search, stop = Search(permutations=19), _stop_after(0.1)
+    part = significant_patterns(items, items[:, 0], None, search, compiled=compiled, progress=stop)
+    assert (part.complete, len(part)) == (False, 0)
+    full = significant_patterns(items, items[:, 0], None, search, compiled=compiled)
+    assert full[0].items == (0,)
+    assert full[0].p == 0.0  # the statistic is 4000
+
+
+@ENGINES
 def test_ctrl_c_waits_for_the_end_of_a_slice(compiled, monkeypatch):
     items, labels, strata = _data(width=12)
     before = signal.getsignal(signal.SIGINT)

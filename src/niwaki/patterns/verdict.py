@@ -108,25 +108,33 @@ def _by_p(own: Floats, members: Ints, sizes: Ints, width: int) -> Ints:
     return np.lexsort((*(~words).T[::-1], -own))
 
 
+def _in_order(tally: Tally, found: Ints, width: int) -> tuple[Ints, Ints, Ints]:
+    """Some of the patterns kept, by p-value: their rows, their members, and how many each has."""
+    numbers = tally.numbers
+    sizes = np.diff(tally.ends[: numbers[state.KEPT]], prepend=0)
+    members = _ragged(tally.members[: numbers[state.MEMBERS]].astype(np.int64), sizes, found)
+    order = _by_p(tally.kept[1, found], members, sizes[found], width)
+    return found[order], _ragged(members, sizes[found], order), sizes[found][order]
+
+
+def _significant(best: Floats, own: Floats, search: Search, verdict: Verdict) -> NDArray[np.bool_]:
+    if verdict.maxima is not None:
+        return np.asarray(_adjusted(own, verdict.maxima) <= search.alpha)
+    # A level of 0 means that nothing is proven, not even what is too small for a number.
+    is_found = (p_value(own) <= verdict.level) & (verdict.level > 0)
+    return is_found & _is_testable(best, search, verdict) if verdict.strict else is_found
+
+
 def gathered(layout: Layout, levels: Ints, search: Search, tally: Tally, verdict: Verdict) -> Findings:
     """The findings: significant patterns with everything that is said about them."""
     numbers = tally.numbers
-    rows, logged = int(numbers[state.KEPT]), tally.best[:, : numbers[state.LOGGED]]
-    (best, own), cells = tally.kept[:, :rows], tally.cells[:rows].astype(np.int64)
+    logged = tally.best[:, : numbers[state.LOGGED]]
     testable = logged[:, _is_testable(logged[0], search, verdict)] if verdict.complete else logged[:, :0]
-    is_found = p_value(own) <= verdict.level
-    adjusted = None if verdict.maxima is None else _adjusted(own, verdict.maxima)
-    if adjusted is not None:
-        is_found = adjusted <= search.alpha
-    elif verdict.strict:
-        is_found &= _is_testable(best, search, verdict)
-    found = np.flatnonzero(is_found)
-    sizes = np.diff(tally.ends[:rows], prepend=0)
-    members = _ragged(tally.members[: numbers[state.MEMBERS]].astype(np.int64), sizes, found)
+    best, own = tally.kept[:, : numbers[state.KEPT]]
     width = int(layout.columns.max(initial=0)) + 1
-    order = _by_p(own[found], members, sizes[found], width)
-    members, sizes, found = _ragged(members, sizes[found], order), sizes[found][order], found[order]
-    x, cases = (cells[found, ::2] + cells[found, 1::2]), cells[found, ::2]
+    found, members, sizes = _in_order(tally, np.flatnonzero(_significant(best, own, search, verdict)), width)
+    best, own, cells = best[found], own[found], tally.cells[found].astype(np.int64)
+    x, cases = (cells[:, ::2] + cells[:, 1::2]), cells[:, ::2]
     ratio, low, high = odds_ratio(
         cases.astype(float), x.astype(float), layout.sizes, layout.ones, confidence=search.confidence
     )
@@ -135,16 +143,14 @@ def gathered(layout: Layout, levels: Ints, search: Search, tally: Tally, verdict
         offsets=np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64),
         strata_support=x,
         strata_cases=cases,
-        statistic=own[found],
-        p=p_value(own[found]),
-        least_p=p_value(best[found]),
+        statistic=own,
+        p=p_value(own),
+        least_p=p_value(best),
         odds_ratio=ratio,
         low=low,
         high=high,
-        q=false_discovery(p_value(own[found]), p_value(testable[1]))
-        if verdict.complete
-        else np.full(len(found), np.nan),
-        adjusted=None if adjusted is None else adjusted[found],
+        q=false_discovery(p_value(own), p_value(testable[1])) if verdict.complete else np.full(len(own), np.nan),
+        adjusted=None if verdict.maxima is None else _adjusted(own, verdict.maxima),
         threshold=verdict.threshold,
         level=verdict.level,
         testable=testable.shape[1] if verdict.complete else verdict.testable,
