@@ -12,6 +12,7 @@ already is not repeated, so a table can be filled in pieces:
 one row of 32 pixels a step. ``uniform`` takes the same share from every layer, ``global`` ranks all layers together.
 ``by rank`` sorts the states of each S4D channel first and cuts the same rank from all channels; the other methods mask
 single states of S4D channels. ``eps = 1 / T^2`` caps what a state can resound to the length ``T`` of the sequences.
+``s5-uneven`` has layers of 16, 32, 64 and 128 states.
 """
 
 from __future__ import annotations
@@ -99,9 +100,10 @@ def parts(name: str, address: str | None) -> tuple[Part, Part]:
 
 def network(kind: str, task: Task) -> nn.Module:
     shared: dict[str, Any] = {"channels": task.channels, "tokens": task.tokens, "norm": "batch", "dropout": 0.1}
-    if kind == "s5":
-        return zoo.s5(width=32, states=64, layers=4, bidirectional=True, **shared)
-    return zoo.s4d(width=32, states=32, layers=4, **shared)
+    if kind == "s4d":
+        return zoo.s4d(width=32, states=32, layers=4, **shared)
+    states = 64 if kind == "s5" else (16, 32, 64, 128)
+    return zoo.s5(width=32, states=states, layers=4, bidirectional=True, **shared)
 
 
 def train(model: nn.Module, part: Part, task: Task, epochs: int, rate: float, seed: int) -> None:
@@ -203,7 +205,7 @@ def cell(name: str, kind: str, seed: int, data: tuple[Part, Part], old: dict[str
             sweeps[method] = sweep(ranked, nw.states(ranked), method, data, task.time)
         else:
             sweeps[method] = sweep(model, groups, method, data, task.time)
-    for method in (m for m in RETRAINED if kind == "s5" and m not in again):
+    for method in (m for m in RETRAINED if kind != "s4d" and m not in again):
         again[method] = retrained(model, groups, method, data, task)
     return {
         "task": name, "model": kind, "seed": seed, "dense": dense, "training_seconds": seconds,
@@ -214,7 +216,7 @@ def cell(name: str, kind: str, seed: int, data: tuple[Part, Part], old: dict[str
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("task", choices=TASKS)
-    parser.add_argument("--models", nargs="+", default=["s5"], choices=["s5", "s4d"])
+    parser.add_argument("--models", nargs="+", default=["s5"], choices=["s5", "s5-uneven", "s4d"])
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--data", help="address of the pictures, such as npz:DATA/fashion_mnist.npz")
     given = parser.parse_args()

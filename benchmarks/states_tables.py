@@ -16,7 +16,7 @@ Rows = list[dict[str, Any]]
 
 
 def mean_at(rows: Rows, method: str, place: int) -> float:
-    return statistics.mean(row["sweeps"][method]["accuracy"][place] for row in rows)
+    return float(statistics.mean(row["sweeps"][method]["accuracy"][place] for row in rows))
 
 
 def accuracies(rows: Rows, ratios: list[float]) -> None:
@@ -27,17 +27,29 @@ def accuracies(rows: Rows, ratios: list[float]) -> None:
     print("| --- |" + " --- |" * (len(ratios) + 1))
     methods = [m for m in rows[0]["sweeps"] if all(m in row["sweeps"] for row in rows)]
     for method in methods:
-        areas = [statistics.mean(row["sweeps"][method]["accuracy"]) for row in rows]
+        means = [statistics.mean(row["sweeps"][method]["accuracy"]) for row in rows]
         cells = [f"{mean_at(rows, method, i):.1f}" for i in range(len(ratios))]
-        print(f"| {method} | {' | '.join(cells)} | {spread(areas)} |")
-    for method in rows[0]["one_epoch"]:
-        found = {r: statistics.mean(row["one_epoch"][method][r] for row in rows) for r in rows[0]["one_epoch"][method]}
-        print(f"one epoch after {method}:", {ratio: round(value, 1) for ratio, value in found.items()})
+        print(f"| {method} | {' | '.join(cells)} | {spread(means)} |")
 
 
 def spread(values: list[float]) -> str:
     more = f" ± {statistics.stdev(values):.1f}" if len(values) > 1 else ""
     return f"{statistics.mean(values):.1f}{more}"
+
+
+def areas(cells: dict[tuple[str, str], Rows]) -> None:
+    """The mean over the nine ratios, methods down and tasks across."""
+    names = dict.fromkeys(m for rows in cells.values() for m in rows[0]["sweeps"])
+    print("\n| mean over 10 to 90 % | " + " | ".join(f"{task}, {model}" for task, model in cells) + " |")
+    print("| --- |" + " --- |" * len(cells))
+    dense = [spread([row["dense"] for row in rows]) for rows in cells.values()]
+    print(f"| nothing removed | {' | '.join(dense)} |")
+    for name in names:
+        line = []
+        for rows in cells.values():
+            have = all(name in row["sweeps"] for row in rows)
+            line.append(spread([statistics.mean(r["sweeps"][name]["accuracy"]) for r in rows]) if have else "")
+        print(f"| {name} | {' | '.join(line)} |")
 
 
 def largest(cells: dict[tuple[str, str], Rows], ratios: list[float]) -> None:
@@ -52,6 +64,18 @@ def largest(cells: dict[tuple[str, str], Rows], ratios: list[float]) -> None:
         losses = {m: dense - mean_at(rows, m, max(kept)) if kept else 0.0 for m in there}
         shown = " | ".join(f"{losses[m]:.2f}" if m in losses else "" for m in names)
         print(f"| {task}, {model} | {100 * ratios[max(kept)] if kept else 0:.0f} % | {shown} |")
+
+
+def retrained(cells: dict[tuple[str, str], Rows]) -> None:
+    """Accuracy at once and after one epoch."""
+    print("\n| at once, after one epoch | 50 % | 70 % | 90 % |\n| --- | --- | --- | --- |")
+    for (task, model), rows in cells.items():
+        for method in rows[0]["one_epoch"]:
+            line = []
+            for place, ratio in ((4, "0.5"), (6, "0.7"), (8, "0.9")):
+                after = statistics.mean(row["one_epoch"][method][ratio] for row in rows)
+                line.append(f"{mean_at(rows, method, place):.1f}, {after:.1f}")
+            print(f"| {task}, {model}: {method} | {' | '.join(line)} |")
 
 
 def speeds(rows: Rows) -> None:
@@ -72,7 +96,9 @@ def main() -> None:
         cells[row["task"], row["model"]].append(row)
     for rows in cells.values():
         accuracies(rows, result["ratios"])
+    areas(cells)
     largest(cells, result["ratios"])
+    retrained(cells)
     if (RESULTS / "states_speed.json").exists():
         speeds(json.loads((RESULTS / "states_speed.json").read_text())["rows"])
 
