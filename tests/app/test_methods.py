@@ -28,7 +28,8 @@ def make(name, switches, density=0.5, steps=100):
 
 
 def test_every_name_is_a_method():
-    assert set(METHODS.values()) == set(niwaki.methods.__all__)
+    # LAST cuts in one shot: it trains nothing.
+    assert set(METHODS.values()) == set(niwaki.methods.__all__) - {"last"}
     assert method_named("set") is method_named("sparse_evolution") is niwaki.methods.sparse_evolution
 
 

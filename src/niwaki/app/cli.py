@@ -28,7 +28,9 @@ app = typer.Typer(
 )
 
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what an earlier run left in the folder.")]
-Units = Annotated[str, typer.Option(help="What is pruned: weights, blocks such as 4x4, patterns such as 2:4.")]
+Units = Annotated[
+    str, typer.Option(help="weights, blocks as 4x4, patterns as 2:4, channels, heads, all of both, states.")
+]
 
 
 def _version(asked: bool) -> None:
@@ -145,7 +147,12 @@ def inspect(
     """Show the layers of a model, what they cost, and what would stay of them."""
     with _errors(debug):
         from .inspection import inspect_model, show
+        from .structures import KINDS, inspect_structure, show_structure
 
+        if units in KINDS:
+            structure = inspect_structure(model, units=units, size=size)
+            _say(structure, lambda: show_structure(structure, _console()), as_json, quiet)
+            return
         found = inspect_model(model, density=density, allocator=allocator, size=size, units=units)
         _say(found, lambda: show(found, _console()), as_json, quiet)
 

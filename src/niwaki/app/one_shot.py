@@ -17,8 +17,10 @@ from ..allocate.ranked import Normalise
 from ..core.errors import BudgetError, TrainError
 from ..core.group import Group
 from ..measure import count_flops
+from ..report.pruning_page import write_pruning_page
 from ..signals import score
 from ..store import export_onnx, save
+from ..store.files import check_empty
 from ..structure import Outcome, Verdict, outcome, parameters_left, shrink, verify
 from ..train import reestimate_norms
 from .assemble import device_named, threads
@@ -28,7 +30,7 @@ from .evaluation import check_fit, evaluate, loss_of
 from .inspection import example_of
 from .methods import allocator_named, criterion_named, groups_of
 from .models import load_model
-from .progress import Shown, Silent
+from .progress import Shown, Silent, shown
 
 
 @dataclass(frozen=True)
@@ -133,7 +135,7 @@ def _finetune(request: Request, model: nn.Module, batches: Batches, progress: Sh
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         falling.step()
-        progress.step(step + 1, {"loss": f"{float(loss):.3f}"})
+        progress.step(step + 1, {"loss": f"{float(loss.detach()):.3f}"})
     if not bool(torch.isfinite(loss)):
         raise TrainError(f"fine-tuning ended at a loss that is not finite; take a lower rate than --lr {request.lr}")
     model.eval()
@@ -187,11 +189,19 @@ def _cut(request: Request, model: nn.Module, data: Data | None, progress: Shown)
             "an example is needed to follow the model; give --data, or the size of an input: --input 3x32x32"
         )
     groups = groups_of(model, request.units, example)
-    scores = score(criterion_named(request.criterion), model, groups, seen, loss_of if seen else None,
-                   generator=torch.Generator().manual_seed(request.seed))  # fmt: skip
+    criterion = criterion_named(request.criterion)
+    if seen is None and criterion.needs - {"weight", "noise"}:
+        raise TrainError(
+            f"{request.criterion} needs {', '.join(sorted(criterion.needs))}; give --data, or a criterion of weights "
+            "alone such as magnitude"
+        )
+    generator = torch.Generator().manual_seed(request.seed)
+    scores = score(criterion, model, groups, seen, loss_of if seen else None, generator=generator)
     keep = _keep(request, model, groups, scores)
     small = shrink(model, groups, keep)
-    verdict = verify(model, small, groups, keep, example)
+    # Zeros may be all a model says of its input; they would prove nothing.
+    proof = example if seen else torch.randn(example.shape, generator=generator).to(example)
+    verdict = verify(model, small, groups, keep, proof)
     reached = outcome(model, groups, keep, density=request.density)
     before, macs = _quality(model, data), (_macs(model, example), _macs(small, example))
     steps = _mended(request, small, data, batches, progress)
@@ -229,4 +239,36 @@ def write(made: Shot, folder: Path | None, onnx: Path | None, *, overwrite: bool
     if onnx is not None:
         parity = export_onnx(made.small, onnx, made.example, overwrite=overwrite)
         result["onnx"] = {"file": str(onnx), "difference": parity.difference}
+    return result
+
+
+def prune_and_write(
+    given: Mapping[str, Any],
+    places: tuple[Path | None, Path | None, Path | None],
+    command: str,
+    *,
+    overwrite: bool,
+    quiet: bool,
+) -> dict[str, Any]:
+    """All that ``niwaki prune`` does, once the command line is read.
+
+    Args:
+        given: the fields of the request.
+        places: folder of the model, ONNX file, page; each may be None, and the page then goes into the folder.
+        command: how it was called.
+        overwrite: replace what is there.
+        quiet: show no progress.
+
+    Returns:
+        The result.
+    """
+    request, (folder, onnx, page) = Request(**given), places
+    if folder is not None:
+        check_empty(folder, overwrite=overwrite)  # before the work, not after it
+    with shown(quiet=quiet) as progress:
+        made = cut(request, progress)
+    result = write(made, folder, onnx, overwrite=overwrite)
+    page = page or (folder / "report.html" if folder is not None else None)
+    if page is not None:
+        result["report"] = str(write_pruning_page(result, command, page))
     return result

@@ -38,28 +38,17 @@ def prune(
     debug: Debug = False,
 ) -> None:
     """Cut channels, heads or states in one shot: score, rank, shrink, prove, re-estimate, fine-tune, save."""
-    given = {
-        "model": model, "data": data, "units": unit, "density": density, "share_of": share_of, "allocate": allocate,
-        "normalise": normalise, "batches": batches, "batch": batch, "reestimate": reestimate, "finetune": finetune,
-        "lr": lr, "size": size, "seed": seed, "threads": threads, "device": device,
-        "criterion": criterion or ("taylor" if data else "magnitude"),
-    }  # fmt: skip
+    given = {name: value for name, value in locals().items() if name in _ASKED}
     with errors(debug):
-        from ..report.pruning_page import write_pruning_page
-        from ..store.files import check_empty
-        from .one_shot import Request, cut, write
-        from .progress import shown
+        from .one_shot import prune_and_write
 
-        request = Request(**given)  # type: ignore[arg-type]
-        if save is not None:
-            check_empty(save, overwrite=overwrite)  # before the work, not after it
-        with shown(quiet=quiet or as_json) as progress:
-            made = cut(request, progress)
-        result = write(made, save, onnx, overwrite=overwrite)
-        page = report or (save / "report.html" if save is not None else None)
-        if page is not None:
-            result["report"] = str(write_pruning_page(result, command(), page))
+        given |= {"units": unit, "criterion": criterion or ("taylor" if data else "magnitude")}
+        result = prune_and_write(given, (save, onnx, report), command(), overwrite=overwrite, quiet=quiet or as_json)
         say(result, lambda: typer.echo(_summary(result)), as_json, quiet)
+
+
+_ASKED = {"model", "data", "density", "share_of", "allocate", "normalise", "batches", "batch", "reestimate", "finetune",
+          "lr", "size", "seed", "threads", "device"}  # fmt: skip
 
 
 def _summary(result: dict[str, Any]) -> str:
@@ -75,7 +64,8 @@ def _summary(result: dict[str, Any]) -> str:
         lines.append(f"accuracy    dense {result['dense']['accuracy']:.2%}; {'; '.join(steps)}")
     lines.append(f"proof       {result['verified']['words']}")
     if result["untouched"]:
-        why = next(iter(result["untouched"].items()))
+        found = result["untouched"].items()
+        why = next((pair for pair in found if not pair[1].startswith("all units of")), next(iter(found)))
         lines.append(f"untouched   {len(result['untouched'])} tensors, such as {why[0]}: {why[1]}")
     for name in ("saved", "report"):
         if name in result:

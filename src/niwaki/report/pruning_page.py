@@ -54,7 +54,8 @@ def _last(result: Mapping[str, Any]) -> float | None:
 
 def _headline(result: Mapping[str, Any]) -> Headline:
     (before, after), (old, new), asked = result["parameters"], result["macs"], result["request"]
-    title = f"{asked['model']} with {share(after / before)} of its parameters"
+    # Options of an address, such as a file of weights, say little and are long.
+    title = f"{asked['model'].partition('?')[0]} with {share(after / before)} of its parameters"
     kind = "units" if asked["units"] == "all" else asked["units"]
     lead = (
         f"{count(result['units'][1])} of {count(result['units'][0])} {kind} stay, chosen by {asked['criterion']}; "
@@ -66,7 +67,7 @@ def _headline(result: Mapping[str, Any]) -> Headline:
     ]
     dense, now = result["dense"]["accuracy"], _last(result)
     if dense is not None and now is not None:
-        tiles.append(Tile("Accuracy", percent(now), f"{percent(dense)} before, {points(100 * (now - dense))}"))
+        tiles.append(Tile("Accuracy", percent(now), f"{percent(dense)} before, {points(now - dense)}"))
     proven = result["verified"]["same"]
     tiles.append(
         Tile("Proof", "equal" if proven else "differs", f"by at most {plain(result['verified']['difference'])}")
