@@ -51,6 +51,8 @@ def test_a_planted_harm_is_found_with_its_counts():
     assert (found.examples, found.tested) == (N, sum(before == truth))
     assert found.lost == sum((before == truth) & (after != truth))
     assert found.gained == sum((before != truth) & (after == truth))
+    assert best.adjusted == 1 / 1001  # no shuffle of a thousand came near
+    assert found.notes[0] == "losses were shuffled 1,000 times within the strata"
     assert found.strata == ("class=0", "class=1", "class=2", "class=3") and found.complete
 
 
@@ -77,6 +79,25 @@ def test_no_harm_gives_few_alarms():
     # 40 runs here, 200 in the slow test below; brightness follows the class, so that it would alarm unstratified.
     alarms = sum(bool(audit(*_made(seed, harm=0.0, count=300)).subgroups) for seed in range(40))
     assert alarms <= 6  # 40 x 0.05 = 2, and a binomial chance of 1.4 % to exceed 5
+
+
+def test_few_losses_give_few_alarms_because_they_are_shuffled():
+    # Fifteen of 1,500 are lost, at random: the formula alone takes rare coincidences for harm.
+    def alarms(permutations):
+        count = 0
+        for seed in range(20):
+            rng = np.random.default_rng(seed)
+            truth = np.arange(1500) % 5
+            attributes = {name: rng.normal(size=1500) for name in "abc"}
+            after = truth.copy()
+            lost = rng.choice(1500, 15, replace=False)
+            after[lost] = (truth[lost] + 1) % 5
+            found = audit(attributes, truth, truth, after, permutations=permutations, min_support=1)
+            count += bool(found.subgroups)
+        return count
+
+    assert alarms(200) <= 4  # 20 x 0.05 = 1; more than 4 has a chance of 0.3 %
+    assert alarms(0) > 4
 
 
 @pytest.mark.slow

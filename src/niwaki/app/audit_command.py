@@ -31,7 +31,9 @@ def audit(
     missing: Annotated[str, typer.Option(help="A missing value is no item (off), an item, or an error.")] = "off",
     alpha: Annotated[float, typer.Option(help="The chance of any false finding at all.")] = 0.05,
     max_size: Annotated[int, typer.Option(min=1, help="The most attributes of a subgroup.")] = 3,
-    permutations: Annotated[int, typer.Option(min=0, help="Shuffle so often for the threshold.")] = 0,
+    min_support: Annotated[int | None, option("The fewest examples of a subgroup (one loss expected).")] = None,
+    permutations: Annotated[int, typer.Option(min=0, help="Shuffle so often for the threshold; 0: not.")] = 1000,
+    seed: Annotated[int, typer.Option(min=0, help="Of the shuffles.")] = 0,
     workers: Annotated[int, typer.Option(help="Processes; -1 for all cores.")] = 1,
     only: Annotated[list[str] | None, option("An attribute to take; may be repeated. All columns if none.")] = None,
     drop: Annotated[list[str] | None, option("A column to leave out; may be repeated.")] = None,
@@ -54,7 +56,7 @@ def _end(found: Audit) -> None:
         raise KeyboardInterrupt("interrupted: every subgroup listed is proven, but there may be more")
 
 
-_SETTINGS = ("among", "alpha", "max_size", "permutations", "workers", "missing")
+_SETTINGS = ("among", "alpha", "max_size", "min_support", "permutations", "seed", "workers", "missing")
 
 
 def _found(data: Path, *, label: str, before: str, after: str, **given: Any) -> tuple[Audit, dict[str, Any]]:
@@ -105,8 +107,8 @@ def _saved(found: Audit, title: str, out: Path | None) -> dict[str, Any]:
     result: dict[str, Any] = plain({"data": title} | vars(found) | {"subgroups": rows})
     result["files"] = {} if out is None else {name: str(out / file) for name, file in names.items()}
     if out is not None:
-        kept = ["attributes", "examples", "lost", "rate", "elsewhere", "odds_ratio", "low", "high", "p", "gained",
-                "accuracy_before", "accuracy_after", "indices"]  # fmt: skip
+        kept = ["attributes", "examples", "lost", "rate", "elsewhere", "odds_ratio", "low", "high", "p", "adjusted",
+                "gained", "accuracy_before", "accuracy_after", "indices"]  # fmt: skip
         table = {name: [row[name] for row in result["subgroups"]] for name in kept}
         write_text(out / names["subgroups"], Table(table).to_csv())
         write_text(out / names["result"], as_json(result))
@@ -126,11 +128,12 @@ def _show(found: Audit, result: dict[str, Any], to: Console) -> None:
     ]
     to.print(*lines, markup=False, highlight=False)
     table = Table(title=f"{len(found.subgroups):,} subgroups are lost more often")
-    for column in ("subgroup", "lost", "of", "share", "elsewhere", "odds ratio", "p"):
+    for column in ("subgroup", "lost", "of", "share", "elsewhere", "odds ratio", "p in all"):
         table.add_column(column, justify="left" if column == "subgroup" else "right")
     for one in found.subgroups[:_SHOWN]:
         ratio = " ".join([ratio_words(one.odds_ratio), range_words(one.low, one.high)])
-        words = [f"{one.lost:,}", f"{one.examples:,}", f"{one.rate:.1%}", f"{one.elsewhere:.1%}", ratio, f"{one.p:.2g}"]
+        last = one.p if one.adjusted is None else one.adjusted
+        words = [f"{one.lost:,}", f"{one.examples:,}", f"{one.rate:.1%}", f"{one.elsewhere:.1%}", ratio, f"{last:.2g}"]
         table.add_row(*map(Text, [" & ".join(one.attributes), *words]))
     if found.subgroups:
         to.print(table)

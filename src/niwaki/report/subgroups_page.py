@@ -83,7 +83,17 @@ def harm_section(found: Audit) -> Section:
         return Section(*names, missing="No subgroup is lost significantly more often than the others of its stratum.")
     lead = "Subgroups whose examples were right before and are wrong after, more often than others; the surest first."
     rows = [_row(at, one) for at, one in enumerate(found.subgroups[:_LISTED], 1)]
-    columns = ["subgroup", "lost", "elsewhere", "odds ratio", "p", "accuracy before", "after", "gained"]
+    is_shuffled = found.subgroups[0].adjusted is not None
+    columns = [
+        "subgroup",
+        "lost",
+        "elsewhere",
+        "odds ratio",
+        "p in all" if is_shuffled else "p",
+        "accuracy before",
+        "after",
+        "gained",
+    ]
     tables = [Table("", columns, rows[:_DRAWN])]
     if len(rows) > _DRAWN:
         tables.append(Table(f"Subgroups {_DRAWN + 1} to {len(rows)}", columns, rows[_DRAWN:], is_long=True))
@@ -93,6 +103,8 @@ def harm_section(found: Audit) -> Section:
     ]
     best = found.subgroups[0]
     some = listed([str(at) for at in best.indices[:_EXAMPLES].tolist()], most=_EXAMPLES)
+    if is_shuffled:
+        notes.append("P in all: how often shuffled losses gave any subgroup as clear as this one.")
     notes.append(f"Examples lost from the first subgroup, by their positions: {some}.")
     return Section(*names, lead=lead, groups=[Group("", [_figure(found)])], tables=tables, notes=notes)
 
@@ -103,7 +115,7 @@ def _row(at: int, one: Subgroup) -> list[Cell]:
         Cell(share(one.rate), f"{count(one.lost)} of {count(one.examples)}"),
         Cell(share(one.elsewhere)),
         Cell(ratio_words(one.odds_ratio), range_words(one.low, one.high)),
-        Cell(plain(one.p)),
+        Cell(plain(one.p if one.adjusted is None else one.adjusted)),
         Cell(percent(one.accuracy_before)),
         Cell(percent(one.accuracy_after), points(one.accuracy_after - one.accuracy_before)),
         Cell(count(one.gained)),
