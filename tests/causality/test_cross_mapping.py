@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from niwaki.causality import CrossMapping, convergent_cross_mapping, cross_mapping, score_matrix
+from niwaki.causality.cross_mapping import _weights
 from niwaki.causality.systems import logistic_maps
 from tests.causality import oracle
 
@@ -31,6 +32,12 @@ def test_states_that_repeat_weigh_alone():
     # y runs through 0 1 2 3 again and again, so that every state has exact copies and x is foretold without error.
     turn = np.arange(80) % 4
     assert cross_mapping(np.array([5.0, 1.0, 4.0, 2.0])[turn], turn) == pytest.approx(1.0, abs=1e-12)
+
+
+def test_copies_of_a_state_outweigh_what_lies_apart():
+    # From the state at 2: a copy of it, and another one step away, which would have weight e^-1 were the nearest apart.
+    weights = _weights(np.array([[2.0], [2.0], [3.0]]), np.array([[1, 2]]), 0.0)
+    assert weights[0].tolist() == [1.0, 0.0]
 
 
 def test_skill_converges_where_there_is_a_cause():

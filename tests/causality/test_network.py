@@ -69,6 +69,8 @@ def test_few_surrogates_for_many_pairs_are_noted():
     few = CausalNetwork(surrogates=19).fit(series)
     # 20 pairs, least p 1/20: Benjamini and Hochberg need 20 * 0.05 / m <= 0.05, so m = 20 edges at once; a single one
     # needs a p value of 0.05 / 20 = 1/400.
+    assert min(e.p for e in few.edges_) == 0.05  # alone it would do; among twenty pairs it does not
+    assert not any(e.significant for e in few.edges_)
     assert few.notes_ == (
         "with 19 surrogates and 20 pairs, fewer than 20 edges of the least p value are not enough for any to be "
         "significant; 399 surrogates would find a single one",

@@ -147,7 +147,8 @@ def test_surrogate_scores_are_those_of_the_shifted_cause(series):
 
 
 def test_what_limits_conclusions_is_said(series):
-    frame = {"a": series[:, 0], "still": np.full(200, 3.0), "b": series[:, 1], "copy": series[:, 0]}
+    frame = {"a": series[:, 0].copy(), "still": np.full(200, 3.0), "b": series[:, 1], "copy": series[:, 0].copy()}
+    frame["a"][5], frame["copy"][5] = 0.0, -0.0  # the same number
     scores = score_matrix(frame, surrogates=19)
     assert scores.notes == (
         "'still' is constant: nothing can be said of it, its scores are 0",
