@@ -1,18 +1,24 @@
-"""Print the tables on the page of LAST from results/states.json and results/states_speed.json.
+"""Write the tables on the page of LAST from results/states.json and results/states_speed.json; print all ratios.
 
 python benchmarks/states_tables.py
 """
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
+import re
 import statistics
 from collections import defaultdict
+from pathlib import Path
 from typing import Any
 
 from record import RESULTS
 
 Rows = list[dict[str, Any]]
+PAGE = Path(__file__).parents[1] / "docs" / "methods" / "last.md"
+BEGIN, END = "<!-- written by benchmarks/states_tables.py -->", "<!-- end of tables -->"
 
 
 def mean_at(rows: Rows, method: str, place: int) -> float:
@@ -96,11 +102,20 @@ def main() -> None:
         cells[row["task"], row["model"]].append(row)
     for rows in cells.values():
         accuracies(rows, result["ratios"])
-    areas(cells)
-    largest(cells, result["ratios"])
-    retrained(cells)
-    if (RESULTS / "states_speed.json").exists():
+    written = io.StringIO()
+    with contextlib.redirect_stdout(written):
+        print("\n**Without retraining**: test accuracy in %, mean over nine ratios, ± over seeds.")
+        areas(cells)
+        print("\n**At the largest ratio** at which LAST loses less than a point: points lost by each.")
+        largest(cells, result["ratios"])
+        print("\n**With one epoch of retraining**, at three ratios.")
+        retrained(cells)
+        print("\n**Time and memory** of one sequence, one thread.")
         speeds(json.loads((RESULTS / "states_speed.json").read_text())["rows"])
+    page = PAGE.read_text(encoding="utf-8")
+    page = re.sub(f"{BEGIN}.*?{END}", lambda _: f"{BEGIN}\n{written.getvalue()}\n{END}", page, flags=re.DOTALL)
+    PAGE.write_text(page, encoding="utf-8")
+    print(written.getvalue())
 
 
 if __name__ == "__main__":

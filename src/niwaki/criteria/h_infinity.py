@@ -21,8 +21,8 @@ class HInfinity:
     Units of several modes add their scores. In a bidirectional layer :math:`|C_i|` is the mean of both directions.
 
     Training may bring a pole so near to the unit circle that its gain, taken over endless time, dwarfs all others of
-    its layer. As in the authors' code ``eps`` is added to :math:`(1 - |\lambda_i|)^2`, which stands for sequences of some
-    ``1 / sqrt(eps)`` steps.
+    its layer. As in the authors' code ``eps`` is added to :math:`(1 - |\lambda_i|)^2`. On sequences of ``T`` steps no
+    state can resound for longer: ``eps=1 / T**2`` says so, and is worth setting where ``T`` is some hundreds or less.
 
     Within a layer the score ranks states; between layers it depends on how they are scaled. `TailShare` makes layers
     comparable, and ``TailShare(HInfinity())`` ranked over all layers is LAST.
