@@ -9,8 +9,18 @@ import signal
 import numpy as np
 import pytest
 
-from niwaki.patterns import Findings, PatternError, Progress, Search, mining, passes, significant_patterns, state
-from niwaki.patterns.slices import Branch
+from niwaki.patterns import (
+    Findings,
+    PatternError,
+    Progress,
+    Search,
+    mining,
+    passes,
+    significant_patterns,
+    slices,
+    state,
+)
+from niwaki.patterns.slices import Branch, Budget
 from tests.patterns.engines import ARRAYS, ENGINES
 
 joblib = pytest.importorskip("joblib", reason="more than one worker needs joblib")
@@ -218,3 +228,14 @@ def test_a_branch_bounds_its_patterns():
     assert _most(5, None) == 31  # all non-empty subsets
     assert _most(5, 2) == 15  # 5 and 10
     assert _most(5, 0) == 0
+
+
+def test_a_budget_stays_a_number_that_fits(monkeypatch):
+    budget = Budget(256)
+    for _ in range(100):  # each slice done in no time
+        budget.adapt()
+    assert 256 < budget.patterns <= 1 << 22
+    monkeypatch.setattr(slices.time, "perf_counter", iter(range(1000, 2000)).__next__)
+    for _ in range(100):  # each in a second
+        budget.adapt()
+    assert budget.patterns == 16

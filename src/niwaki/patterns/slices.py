@@ -156,6 +156,10 @@ def patience() -> Generator[list[bool]]:
         signal.signal(signal.SIGINT, before)
 
 
+# Rounds of tiny branches are quick for any budget.
+_MOST_AT_ONCE = 1 << 22
+
+
 class Budget:
     """How many patterns a slice may visit so that it takes about a tenth of a second."""
 
@@ -167,7 +171,7 @@ class Budget:
         """Double or halve the budget by how long the last slice took."""
         now = time.perf_counter()
         if now - self._since < 0.05:
-            self.patterns *= 2
+            self.patterns = min(2 * self.patterns, _MOST_AT_ONCE)
         elif now - self._since > 0.2:
             self.patterns = max(16, self.patterns // 2)
         self._since = now
