@@ -1,8 +1,8 @@
 """Seconds and memory of state-space models whose states were cut, for sequences of 1,024, 4,096 and 16,384 steps.
 
-One sequence, no gradients, one thread. The dense and the smaller models are timed in turns; memory is the largest
-resident size of a process of its own, less what it had before the sequence came. With ``--scans`` three ways to run the
-recurrence of a layer are timed instead.
+One sequence, no gradients, one thread. The dense and the smaller models are timed in turns; memory is
+how much the resident size of a process of its own grows at most while the sequence runs (Linux). With ``--scans`` three
+ways to run the recurrence of a layer are timed instead.
 
     python benchmarks/states_speed.py
     python benchmarks/states_speed.py --scans
@@ -12,12 +12,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
+import os
 import statistics
 import subprocess
 import sys
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -46,24 +47,35 @@ def smaller(kind: str, density: float) -> nn.Module:
     return nw.shrink(model, groups, keep)
 
 
+def _status(field: str) -> int:
+    lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
+    return 1024 * next(int(line.split()[1]) for line in lines if line.startswith(f"{field}:"))
+
+
 def peak(kind: str, density: float, time: int) -> int:
-    """Bytes that a forward pass adds to the largest resident size, in this process."""
+    """Bytes by which the resident size of this process grows at most during a forward pass."""
     model, x = smaller(kind, density), torch.randn(1, time, 1)
     with torch.no_grad():
         model(x[:, :64])
-        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        Path("/proc/self/clear_refs").write_text("5")  # the high-water mark starts anew
+        before = _status("VmRSS")
         model(x)
-    return 1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+    return _status("VmHWM") - before
 
 
-def memory(kind: str, density: float, time: int) -> int:
-    asked = [sys.executable, __file__, "--peak", kind, str(density), str(time)]
-    return int(subprocess.run(asked, check=True, capture_output=True, text=True).stdout)
+def memory(kind: str) -> dict[str, int]:
+    # What is freed goes back to the system at once, or later tensors would be given room that is already counted. That
+    # takes time, so it happens in a process of its own.
+    asked, environment = [sys.executable, __file__, "--memory", kind], os.environ | {"MALLOC_MMAP_THRESHOLD_": "65536"}
+    found: dict[str, int] = json.loads(
+        subprocess.run(asked, check=True, capture_output=True, text=True, env=environment).stdout
+    )
+    return found
 
 
 @torch.no_grad()
 def rows(kind: str, rounds: int) -> list[dict[str, Any]]:
-    models = {density: smaller(kind, density) for density in DENSITIES}
+    models, taken = {density: smaller(kind, density) for density in DENSITIES}, memory(kind)
     found = []
     for time in TIMES:
         x = torch.randn(1, time, 1)
@@ -73,7 +85,7 @@ def rows(kind: str, rounds: int) -> list[dict[str, Any]]:
             mine, dense = (statistics.median(seconds[str(d)]) for d in (density, 1.0))
             row = {
                 "model": kind, "time": time, "density": density, "seconds": mine, "speed": dense / mine,
-                "bytes": memory(kind, density, time), "parameters": sum(p.numel() for p in model.parameters()),
+                "bytes": taken[f"{density} {time}"], "parameters": sum(p.numel() for p in model.parameters()),
             }  # fmt: skip
             found.append(row)
             print(row, flush=True)
@@ -127,11 +139,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--scans", action="store_true")
-    parser.add_argument("--peak", nargs=3, help=argparse.SUPPRESS)
+    parser.add_argument("--memory", help=argparse.SUPPRESS)
     given = parser.parse_args()
     torch.set_num_threads(1)
-    if given.peak:
-        print(json.dumps(peak(given.peak[0], float(given.peak[1]), int(given.peak[2]))))
+    if given.memory:
+        print(json.dumps({f"{d} {t}": peak(given.memory, d, t) for d in DENSITIES for t in TIMES}))
     elif given.scans:
         print(write("states_scans", {"rounds": given.rounds, "rows": scans(given.rounds)}))
     else:

@@ -110,7 +110,7 @@ def main() -> None:
         largest(cells, result["ratios"])
         print("\n**With one epoch of retraining**, at three ratios.")
         retrained(cells)
-        print("\n**Time and memory** of one sequence, one thread.")
+        print("\n**Time and memory** of one sequence, one thread of a busy machine; dense and smaller timed in turns.")
         speeds(json.loads((RESULTS / "states_speed.json").read_text())["rows"])
     page = PAGE.read_text(encoding="utf-8")
     page = re.sub(f"{BEGIN}.*?{END}", lambda _: f"{BEGIN}\n{written.getvalue()}\n{END}", page, flags=re.DOTALL)

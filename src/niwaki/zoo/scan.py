@@ -10,9 +10,9 @@ def scan(decay: Tensor, drive: Tensor) -> Tensor:
     """All states of ``x_t = decay x_(t-1) + drive_t``, starting from zero, in log-many steps.
 
     Neighbours are joined to a recurrence of half the length with ``decay^2``, which is solved the same way; it gives
-    every second state, and one more step gives those between. The work stays linear in the length. On one core this
-    took 0.4 to 5.8 ms for 1,024 to 16,384 steps of 32 complex states, where convolving each state by FFT took 4.7 to
-    87 ms, and a loop over time 5.4 ms for 1,024 steps and ten times that with gradients.
+    every second state, and one more step gives those between. The work stays linear in the length. Measured on one core
+    for 32 complex states and 1,024 to 16,384 steps, convolving each state by FFT takes 15 to 40 times as long, and 4 to
+    12 times with gradients; a loop over 1,024 steps takes 14 times as long (`benchmarks/results/states_scans.json`).
 
     Args:
         decay: ``[states]``, or ``[..., time, states]`` where it changes with time.
