@@ -11,7 +11,7 @@ def scan(decay: Tensor, drive: Tensor) -> Tensor:
 
     Neighbours are joined to a recurrence of half the length with ``decay^2``, which is solved the same way; it gives
     every second state, and one more step gives those between. The work stays linear in the length. Measured on one core
-    for 32 complex states and 1,024 to 16,384 steps, convolving each state by FFT takes 15 to 40 times as long, and 4 to
+    for 32 complex states and 1,024 to 16,384 steps, convolving each state by FFT takes 15 to 43 times as long, and 4 to
     12 times with gradients; a loop over 1,024 steps takes 14 times as long (`benchmarks/results/states_scans.json`).
 
     Args:
