@@ -28,6 +28,12 @@ from tests.store.decoder_models import (
 )
 
 
+# The last two have the layers of LLaMA.
+EVERY = pytest.mark.parametrize(
+    "kind", [pytest.param(k, marks=pytest.mark.slow) if k in {"qwen3", "gemma"} else k for k in KINDS]
+)
+
+
 @pytest.fixture(autouse=True)
 def _silent():
     transformers.utils.logging.disable_progress_bar()
@@ -48,7 +54,7 @@ def uncached(model):
     return tokens
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@EVERY
 def test_uniform(tmp_path, kind):
     dense = dense_model(kind)
     small = small_model(dense, *equal_layers(kind))
@@ -61,7 +67,7 @@ def test_uniform(tmp_path, kind):
         assert sum(p.numel() for p in loaded.parameters()) == sum(p.numel() for p in small.parameters())
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@EVERY
 def test_padded(tmp_path, kind):
     dense = dense_model(kind)
     units = unequal_layers(kind)
@@ -75,7 +81,7 @@ def test_padded(tmp_path, kind):
     assert after == before if kind == "bloom" else after < before
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@EVERY
 def test_heterogeneous(tmp_path, kind):
     dense = dense_model(kind)
     units = unequal_layers(kind)

@@ -53,6 +53,7 @@ FRESH = """
 """
 
 
+@pytest.mark.slow  # `test_shrunk.py` does the same for what `shrink` makes
 def test_a_fresh_process_computes_the_same_bits(tmp_path):
     small = small_net()
     save(small, tmp_path / "model")
