@@ -27,7 +27,6 @@ from tests.store.decoder_models import (
     unequal_layers,
 )
 
-
 # The last two have the layers of LLaMA.
 EVERY = pytest.mark.parametrize(
     "kind", [pytest.param(k, marks=pytest.mark.slow) if k in {"qwen3", "gemma"} else k for k in KINDS]
