@@ -58,7 +58,7 @@ def scaled(rows):
     return [[v / s if s > 0 else v for v, s in zip(row, spread, strict=True)] for row in rows]
 
 
-def iee(x, y, p=1, k=2, nd=10, theiler=None, lag=1, *, signed=False, local=False):
+def iee(x, y, p=1, k=2, nd=10, theiler=None, *, lag=1, signed=False, local=False):
     theiler = p * lag if theiler is None else theiler
     first = vectors(x, range(lag, p * lag + 1, lag), p * lag)
     second = vectors(y, range(0, p * lag + 1, lag), p * lag)

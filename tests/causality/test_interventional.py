@@ -40,7 +40,7 @@ def test_it_is_the_plain_loop(loops, order, k, neighbours, theiler, lag, signed)
     rng = np.random.default_rng(1)
     x, y = rng.normal(size=(2, 70))
     found = interventional_embedding_entropy(x, y, order, k, neighbours, theiler, lag=lag, signed=signed)
-    expected = oracle.iee(x, y, order, k, neighbours, theiler, lag, signed=signed)
+    expected = oracle.iee(x, y, order, k, neighbours, theiler, lag=lag, signed=signed)
     assert found == pytest.approx(expected, abs=1e-12)
 
 
