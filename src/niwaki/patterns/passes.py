@@ -18,7 +18,6 @@ from .memory import clear, merge
 from .slices import Branch, Budget, Engine, Walk, patience, start
 from .state import Shuffles, Tally
 
-_BRANCHES_EACH = 4
 FIRST_SLICE = 256
 
 
@@ -106,18 +105,26 @@ class _Share:
     left: list[Branch]
 
 
-def _work(job: Job, tally: Tally, branch: Branch, budget: int, rungs: int) -> _Share:
-    """Search a branch for a while, with counts of its own from zero: they can only lag behind those of all."""
+def _work(job: Job, tally: Tally, branches: list[Branch], budget: int, rungs: int) -> _Share:
+    """Search some branches for a while, with counts of its own from zero: they can only lag behind those of all."""
     # Workers that are threads see the same arrays: each needs its own.
     own = _empty(tally)._replace(histogram=np.zeros(rungs, np.int64), values=tally.values.copy())
     layout = job.layout._replace(**{name: np.asarray(part) for name, part in job.layout._asdict().items()})
     shuffles = Shuffles(np.asarray(job.shuffles.masks), job.shuffles.best.copy(), job.shuffles.found.copy())
-    walk = start(layout, own, shuffles, engine_of(job.engine), branch)
-    walk.advance(budget)
-    done = clear(walk.tally)
+    left: list[Branch] = []
+    for branch in branches:
+        visited = int(own.numbers[state.VISITED])
+        if visited >= budget:
+            left.append(branch)
+            continue
+        walk = start(layout, own, shuffles, engine_of(job.engine), branch)
+        walk.advance(budget - visited)
+        own = walk.tally
+        left += walk.branches(branch.share)
+    done = clear(own)
     found = np.flatnonzero(done.histogram)
     counts = done.histogram[found]
-    return _Share(done._replace(histogram=counts[:0]), shuffles.best, found, counts, walk.branches(branch.share))
+    return _Share(done._replace(histogram=counts[:0]), shuffles.best, found, counts, left)
 
 
 def _empty(tally: Tally) -> Tally:
@@ -176,12 +183,12 @@ def _dealt_out(job: Job, tally: Tally) -> Outcome:
         with Parallel(n_jobs=job.workers, mmap_mode="c") as parallel:
             while left:
                 left.sort(key=lambda branch: -branch.share)
-                now = left[: job.workers * _BRANCHES_EACH]
+                bundles = [left[first :: job.workers] for first in range(min(job.workers, len(left)))]
                 blank = _empty(tally)  # what was counted so far need not travel
-                shares = parallel(delayed(_work)(quiet, blank, branch, budget.patterns, rungs) for branch in now)
+                shares = parallel(delayed(_work)(quiet, blank, bundle, budget.patterns, rungs) for bundle in bundles)
                 for share in shares:
                     tally = _settled(tally, share, job.shuffles)
-                tally, left = clear(tally), left[len(now) :] + [b for share in shares for b in share.left]
+                tally, left = clear(tally), [branch for share in shares for branch in share.left]
                 budget.adapt()
                 _tell(job, tally, 1 - sum(branch.share for branch in left))
     except KeyboardInterrupt:
