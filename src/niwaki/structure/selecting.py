@@ -46,7 +46,7 @@ def names_of(model: nn.Module, chosen: Names) -> list[str]:
         if isinstance(entry, str):
             names.append(entry)
         elif entry in modules:
-            names.append(modules[entry])
+            names.append(modules[entry] or "*")  # the model itself has no name
         else:
             raise GroupError(f"ignore= holds a {type(entry).__name__} that is not a module of this model")
     check_names(model, names)
