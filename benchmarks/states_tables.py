@@ -100,6 +100,7 @@ def main() -> None:
     cells: dict[tuple[str, str], Rows] = defaultdict(list)
     for row in result["rows"]:
         cells[row["task"], row["model"]].append(row)
+    cells = {name: rows for name, rows in cells.items() if len(rows) >= 3}  # three seeds or no claim
     for rows in cells.values():
         accuracies(rows, result["ratios"])
     written = io.StringIO()
