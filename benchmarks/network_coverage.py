@@ -1,6 +1,6 @@
 """Which networks can be cut, and is what is left exact? Half of every group goes, at random places.
 
-    python benchmarks/coverage.py --families torchvision transformers others timm
+    python benchmarks/network_coverage.py --families torchvision transformers others timm
 
 Every network runs in a process of its own, with a limit of time, and leaves a file under --runs; what is there is not
 repeated. Exact: the dense network with the removed units' parameters set to zero gives what the smaller one gives.
@@ -20,7 +20,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-import coverage_networks as networks
+import covered_networks as networks
 import torch
 from record import write
 from torch import Tensor, nn
@@ -203,7 +203,7 @@ def collect(given: argparse.Namespace) -> None:
         row = json.loads(file.read_text())
         rows.setdefault(row["network"].partition(":")[0].partition("-")[0], []).append(row)
     result = {"summary": {family: summary(found) for family, found in rows.items()}, "networks": rows}
-    print(write("coverage", result), json.dumps(result["summary"], indent=1))
+    print(write("network_coverage", result), json.dumps(result["summary"], indent=1))
 
 
 def main() -> None:
