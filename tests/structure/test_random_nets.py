@@ -22,7 +22,10 @@ class Wired(nn.Module):
             a, b = widths[one % len(widths)], widths[two % len(widths)]
             made = {"conv": wide, "add": wide, "cat": a + b, "split": a // 2 if a % 2 == 0 else a}.get(kind, a)
             groups = 2 if kind == "norm" and a % 2 == 0 else 1
-            parts = {"conv": [nn.Conv2d(a, wide, 1)], "add": [nn.Conv2d(a, wide, 1), nn.Conv2d(b, wide, 1)]}
+            parts: dict[str, list[nn.Module]] = {
+                "conv": [nn.Conv2d(a, wide, 1)],
+                "add": [nn.Conv2d(a, wide, 1), nn.Conv2d(b, wide, 1)],
+            }
             parts["norm"] = [nn.BatchNorm2d(a), nn.Conv2d(a, a, 1, groups=groups)]
             layers.append(nn.ModuleList(parts.get(kind, [])))
             widths.append(made)

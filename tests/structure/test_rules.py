@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch import nn
 
 from niwaki.structure import shrink
 from niwaki.structure.discover import discover
@@ -61,3 +62,25 @@ def test_cutting_is_masking(name):
         if not row.inexact:
             for a, b in zip(got, wanted, strict=True):
                 torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-9)
+
+
+INEXACT = {
+    "a norm over units": (nn.Sequential(nn.Linear(5, 6), nn.LayerNorm(6), nn.Linear(6, 2)), "a norm runs over it"),
+    "a softmax over units": (nn.Sequential(nn.Linear(5, 6), nn.Softmax(-1), nn.Linear(6, 2)), "_softmax runs over it"),
+    "one group of a norm": (nn.Sequential(nn.Linear(5, 6), nn.GroupNorm(1, 6), nn.Linear(6, 2)), "a norm runs over it"),
+}
+
+
+@pytest.mark.parametrize("name", INEXACT)
+def test_inexact_groups_are_given_if_asked_for(name):
+    net, why = INEXACT[name]
+    model, x = randomised(net), torch.randn(3, 5).double()
+    groups = discover(model, x)
+    assert len(groups) == 0
+    assert f"{why} (inexact=True allows it)" in groups.left_out["0.weight"]
+    (group,) = discover(model, x, inexact=True)
+    assert (group.name, group.size, group.exact) == ("0", 6, False)
+    keep = {"0": torch.arange(6) < 4}
+    small = shrink(model, [group], keep)
+    assert small[0].weight.shape == (4, 5) and small(x).shape == (3, 2)
+    assert not torch.allclose(small(x), zeroed(model, [group], keep)(x))
