@@ -97,6 +97,16 @@ def test_columns_become_items_on_the_way():
     assert found.strata_ == ("all",)
 
 
+def test_rare_labels_are_warned_of():
+    rng = np.random.default_rng(0)
+    X = rng.random((400, 3)) < 0.5
+    few = np.arange(400) < 20
+    assert "label 1 has 5 % of the samples: where one label is that rare" in _search().fit(X, few).notes_[0]
+    assert "label 1 has 95 % of the samples" in _search().fit(X, ~few).notes_[0]
+    assert _search(permutations=99).fit(X, few).notes_ == ()
+    assert _search().fit(X, np.arange(400) < 80).notes_ == ()
+
+
 def test_scikit_learn_takes_it_as_one_of_its_own(data):
     base = pytest.importorskip("sklearn.base", reason="scikit-learn is not installed")
     X, y, c = data

@@ -141,9 +141,6 @@ def audit(
     Returns:
         The audit.
 
-    Raises:
-        PatternError: the data do not fit each other.
-
     >>> rng = np.random.default_rng(0)
     >>> truth = rng.integers(0, 2, 600)
     >>> dark = rng.random(600) < 0.3
@@ -155,17 +152,14 @@ def audit(
     count = len(truth)
     items = _items(attributes, count, bins=bins, missing=missing)
     was_right, is_right = first == truth, second == truth
-    if among not in ("right", "all"):
-        raise PatternError(f"among={among!r} is unknown; choose from right, all")
-    rows = np.flatnonzero(was_right) if among == "right" else np.arange(count)
+    rows = np.flatnonzero(was_right | (_checked(among) == "all"))
     lost = was_right & ~is_right
     facts: dict[str, Any] = {
         "examples": count, "tested": len(rows), "lost": int(lost.sum()), "gained": int((~was_right & is_right).sum()),
         "accuracy_before": float(was_right.mean()), "accuracy_after": float(is_right.mean()), "alpha": alpha,
     }  # fmt: skip
     if not lost[rows].any() or lost[rows].all():
-        why = "no example is lost" if not lost.any() else "every example is lost"
-        return _nothing(f"{why}: there is nothing to compare", items, facts)
+        return _nothing(f"{'every' if lost.any() else 'no'} example is lost: there is nothing to compare", items, facts)
     held = _held(strata, truth, rows)
     least = int(np.ceil(len(rows) / lost[rows].sum())) if min_support is None else min_support
     how: dict[str, Any] = {"permutations": permutations, "seed": seed, "workers": workers, "progress": progress}
@@ -175,6 +169,12 @@ def audit(
     except OutOfReach as error:
         return _nothing(str(error), items, facts)
     return _gathered(search, items, rows, (lost, was_right, is_right), facts)
+
+
+def _checked(among: str) -> str:
+    if among not in ("right", "all"):
+        raise PatternError(f"among={among!r} is unknown; choose from right, all")
+    return among
 
 
 def _predictions(labels: Any, before: Any, after: Any) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
