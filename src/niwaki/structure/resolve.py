@@ -43,8 +43,9 @@ def joined(roots: Ids, pairs: Sequence[tuple[Ids, Ids]]) -> Ids:
         a, b = roots[left], roots[right]
         apart = a != b
         left, right, a, b = left[apart], right[apart], a[apart], b[apart]
-        # A root is hooked to a smaller root: no circles. Of several hooks one wins, the others come next round.
-        roots[np.maximum(a, b)] = np.minimum(a, b)
+        # A root is hooked to a smaller root: no circles. Of several hooks the least wins; were it any other, the rest
+        # would come one a round.
+        np.minimum.at(roots, np.maximum(a, b), np.minimum(a, b))
         while True:
             jumped = roots[roots]
             if np.array_equal(jumped, roots):

@@ -56,8 +56,15 @@ def _is_parted(trial: Trial) -> bool:
         axis is not None and axis.ids is not None and bool(units[trial.roots[axis.ids]].any())
         for made in trial.made
         if trial.recording.calls[made.place].op._schema.name in _PARTED
-        for axis in (*(axis for axes in made.axes for axis in axes or ()), made.source)
+        for axis in (*_pieces(trial.recording.calls[made.place], made), made.source)
     )
+
+
+def _pieces(call: Call, made: Made) -> Iterator[Axis]:
+    """The axis along which pieces are taken, in each of them; the other axes pass whole."""
+    for axes in made.axes:
+        if axes:
+            yield axes[int(call.args.get("dim", 0)) % len(axes)]
 
 
 def choices(trial: Trial) -> Iterator[dict[str, Tensor]]:
