@@ -26,7 +26,7 @@ from niwaki.report.subgroups import audit
 
 DENSITIES = (0.1, 0.05, 0.02)
 EPOCHS, BATCH, SEEDS = 5, 128, 3
-NULL_RUNS, PLANTED_RUNS, PLANTED = 200, 20, 0.3
+NULL_RUNS, PLANTED_RUNS, PLANTED = 600, 20, 0.3
 
 
 def load(folder: Path) -> tuple[torch.Tensor, ...]:
@@ -155,7 +155,8 @@ def alarms(x: torch.Tensor, y: torch.Tensor, seen: torch.Tensor, measured: Any, 
     }
     print(result, flush=True)
     write("subgroup_audit_alarms", {"epochs": EPOCHS, "batch": BATCH, **result})
-    assert result["shuffled"]["alarms"] <= 0.05 * NULL_RUNS + 2 * math.sqrt(0.05 * 0.95 * NULL_RUNS)
+    # Three standard errors: a run of chance is reported, a broken promise stops the benchmark.
+    assert result["shuffled"]["alarms"] <= 0.05 * NULL_RUNS + 3 * math.sqrt(0.05 * 0.95 * NULL_RUNS)
 
 
 def main() -> None:
