@@ -18,6 +18,9 @@ HEAVY = (
     "timm",
     "transformers",
     "accelerate",
+    "numba",
+    "joblib",
+    "onnx",
 )
 
 _SCRIPT = f"""
