@@ -63,7 +63,8 @@ class Group:
     ``slices`` lie in parameters: setting those of a unit to zero removes it from the function. ``buffers`` are cut
     along but never masked: they lie in the model's buffers (running statistics, tables), or in parameters whose zero
     would remove nothing (the pole and the step of a state). ``sizes`` are the numbers in the model's code that fall
-    with the units. ``dynamics`` says, for states, how their linear systems are read from the parameters.
+    with the units; ``needs_graph`` says that the code has sizes which no attribute controls, so that only a graph made
+    of it can lose units. ``dynamics`` says, for states, how their linear systems are read from the parameters.
     """
 
     name: str
@@ -77,6 +78,7 @@ class Group:
     buffers: tuple[Slice, ...] = ()
     sizes: tuple[Size, ...] = ()
     dynamics: Dynamics | None = None
+    needs_graph: bool = False
 
 
 @dataclass(frozen=True, eq=False)

@@ -26,6 +26,7 @@ from ..core.cut import Cut, cut_of, mark_cut
 from ..core.errors import NiwakiError, StoreError
 from ..core.names import bare_model
 from ..structure.cutting import owner_of
+from ..structure.rewritten import FIXED
 from ..structure.shrink import apply_cut
 from .architecture import Description, check_architecture, describe_dense, digest, extra_states, named_tensors
 from .encode import decode, encode
@@ -68,6 +69,14 @@ def _contents(model: nn.Module) -> dict[str, Any]:
     return contents
 
 
+def _check_code(model: nn.Module) -> None:
+    if isinstance(model, torch.fx.GraphModule) and FIXED in model.meta:
+        raise StoreError(
+            "the model is a graph of operators, which load could not rebuild from the dense model's code; "
+            "nw.save_program(model, path, example) stores it whole"
+        )
+
+
 def save(model: nn.Module, folder: str | Path, *, overwrite: bool = False) -> None:
     """Store a model that `shrink` made smaller, so that `load` rebuilds it from the dense model's code.
 
@@ -75,8 +84,8 @@ def save(model: nn.Module, folder: str | Path, *, overwrite: bool = False) -> No
     ``plan.json`` what was kept of the dense model, the dense model's architecture, and checksums of both files. A model
     that was never cut is stored as it is. An interrupted save leaves what was in the folder before.
 
-    A folder that is not empty or cannot be written, a full disk, and a model that holds what cannot be stored give a
-    `StoreError`.
+    A folder that is not empty or cannot be written, a full disk, a graph of `shrink_graph`, and a model that holds what
+    cannot be stored give a `StoreError`.
 
     Args:
         model: the smaller model; wrappers do not matter.
@@ -90,9 +99,9 @@ def save(model: nn.Module, folder: str | Path, *, overwrite: bool = False) -> No
     ...     torch.equal(load(nn.Linear(3, 2), folder).weight, layer.weight)
     True
     """
-    folder = Path(folder)
+    folder, model = Path(folder), bare_model(model)
+    _check_code(model)
     check_empty(folder, overwrite=overwrite)
-    model = bare_model(model)
     cut = cut_of(model)
     dense = describe_dense(model, cut)
     structure, tensors = encode(_contents(model))

@@ -5,6 +5,7 @@ from .discover import channels, discover, heads
 from .families import align_states, states
 from .masked import masked
 from .planned import Outcome, outcome, parameters_left
+from .rewritten import shrink_graph
 from .shrink import apply_cut, shrink
 from .verify import Verdict, verify
 
@@ -22,6 +23,7 @@ __all__ = [
     "outcome",
     "parameters_left",
     "shrink",
+    "shrink_graph",
     "states",
     "verify",
     "weights",

@@ -196,20 +196,21 @@ def _declared(model: nn.Module, groups: Sequence[Group], keep: Mapping[str, Tens
     return found
 
 
-def cut_from(model: nn.Module, groups: Sequence[Group], keep: Mapping[str, Tensor]) -> Cut:
-    """What a model keeps when only some units of its groups stay. Nothing is changed.
+def positions_from(
+    model: nn.Module, groups: Sequence[Group], keep: Mapping[str, Tensor]
+) -> dict[str, dict[int, Tensor]]:
+    """The positions that stay of a model's tensors, as `kept_positions`, after all checks of groups and units.
 
     Args:
         model: the model.
-        groups: its groups. Several may cut one axis of one tensor; a position stays if none of them removes it.
-        keep: ``[size]`` booleans per group name, ``True`` = kept; groups without an entry stay whole.
+        groups: its groups.
+        keep: ``[size]`` booleans per group name; groups without an entry stay whole.
 
     Returns:
-        The cut: kept positions per tensor and axis, new values of the attributes that change. A `BudgetError` if
-        ``keep`` is not what the groups allow.
+        Positions by tensor and axis. A `BudgetError` if ``keep`` is not what the groups allow.
 
     Raises:
-        GroupError: groups and model do not belong together, or layers would not fit afterwards.
+        GroupError: groups and model do not belong together, or a tensor cannot be cut.
     """
     tensors, modules = tensors_of(model), modules_of(model)
     check_groups(groups, parameters_of(model))
@@ -220,6 +221,24 @@ def cut_from(model: nn.Module, groups: Sequence[Group], keep: Mapping[str, Tenso
         why = why_not_cut(name, tensors[name], modules[name.rpartition(".")[0]])
         if why:
             raise GroupError(why)
+    return kept
+
+
+def cut_from(model: nn.Module, groups: Sequence[Group], keep: Mapping[str, Tensor]) -> Cut:
+    """What a model keeps when only some units of its groups stay. Nothing is changed.
+
+    Args:
+        model: the model.
+        groups: its groups. Several may cut one axis of one tensor; a position stays if none of them removes it.
+        keep: ``[size]`` booleans per group name, ``True`` = kept; groups without an entry stay whole.
+
+    Returns:
+        The cut: kept positions per tensor and axis, new values of the attributes that change. A `BudgetError` if
+        ``keep`` is not what the groups allow, a `GroupError` if groups and model do not belong together, or layers
+        would not fit afterwards.
+    """
+    kept = positions_from(model, groups, keep)
+    tensors, modules = tensors_of(model), modules_of(model)
     by_tensor = {id(tensors[name]): axes for name, axes in kept.items()}
     declared = _declared(model, groups, keep)
     sizes = {key_of(name, attribute): v for name, values in declared.items() for attribute, v in values.items()}

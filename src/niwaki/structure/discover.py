@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from torch import Tensor, nn
 
@@ -20,7 +21,8 @@ from .units import Stored, make_groups, reasons
 from .walk import Walk, walk
 
 
-def _stored(model: nn.Module, space: Space) -> list[Stored]:
+def stored_of(model: nn.Module, space: Space) -> list[Stored]:
+    """Parameters and buffers, with fresh axes where they can be cut."""
     parameters = dict(model.named_parameters())
     tensors: dict[str, Tensor] = {**parameters, **dict(model.named_buffers())}
     stored = []
@@ -61,7 +63,9 @@ def _ignore(stored: Sequence[Stored], space: Space, ignored: Sequence[str]) -> N
                 space.freeze(axis, "ignored, as you asked")
 
 
-def discover(model: nn.Module, example: Example, *, ignore: Names = (), inexact: bool = False) -> Groups:
+def discover(
+    model: nn.Module, example: Example, *, ignore: Names = (), inexact: bool = False, graph: bool = False
+) -> Groups:
     """Everything that moves together, channels and heads.
 
     One forward pass is written down on tensors without memory. Every operator says by a small rule how its axes relate;
@@ -73,6 +77,8 @@ def discover(model: nn.Module, example: Example, *, ignore: Names = (), inexact:
         ignore: names, name patterns or modules whose outputs stay whole, and with them all that is coupled to them.
         inexact: also give the groups under a norm, a softmax or a mean over the pruned axis; they have
             ``exact=False``, since removing such units changes what the norm sees.
+        graph: also give the groups that the model's own code cannot lose, since it fixes a size that no attribute
+            controls; they have ``needs_graph=True``, and `shrink_graph` takes them.
 
     Returns:
         The groups; ``left_out`` has the reason for every parameter that none of them cuts. A `GroupError` if the model
@@ -81,13 +87,16 @@ def discover(model: nn.Module, example: Example, *, ignore: Names = (), inexact:
     bare = bare_model(model)
     ignored = names_of(bare, ignore)
     space = Space()
-    stored = _stored(bare, space)
+    stored = stored_of(bare, space)
     found, used = _walked(bare, example, space, stored)
     _ignore(stored, space, ignored)
     units = resolve(space)
     made = make_groups([tensor for tensor in stored if tensor.name in used], space, units, exact_only=not inexact)
     groups, unable = prove(bare, example, Trial(found.recording, found.made, units.roots, made))
     left = reasons(stored, units, [group for group, _ in made], used)
+    if graph:
+        own = {group.name: group for group in groups}
+        groups = [own.get(group.name, replace(group, needs_graph=True)) for group, _ in made]
     proven = {where.tensor for group in groups for where in group.slices}
     for group, _ in made:
         if group.name in unable:
@@ -95,7 +104,9 @@ def discover(model: nn.Module, example: Example, *, ignore: Names = (), inexact:
     return Groups(tuple(groups), {plain_name(name): why for name, why in left.items()})
 
 
-def channels(model: nn.Module, example: Example, *, ignore: Names = (), inexact: bool = False) -> Groups:
+def channels(
+    model: nn.Module, example: Example, *, ignore: Names = (), inexact: bool = False, graph: bool = False
+) -> Groups:
     """Channels: rows of weights with all that reads them, wherever in the model that is.
 
     As `discover`, without the heads of attention.
@@ -105,6 +116,7 @@ def channels(model: nn.Module, example: Example, *, ignore: Names = (), inexact:
         example: a tensor, a tuple of positional inputs or a mapping of keyword inputs.
         ignore: as for `discover`.
         inexact: as for `discover`.
+        graph: as for `discover`.
 
     Returns:
         The groups.
@@ -115,10 +127,12 @@ def channels(model: nn.Module, example: Example, *, ignore: Names = (), inexact:
     >>> [(group.name, group.size, [(s.tensor, s.dim) for s in group.slices][:3]) for group in groups]
     [('0', 8, [('0.weight', 0), ('0.bias', 0), ('1.weight', 0)])]
     """
-    return _of_kind(discover(model, example, ignore=ignore, inexact=inexact), "channel", "head")
+    return _of_kind(discover(model, example, ignore=ignore, inexact=inexact, graph=graph), "channel", "head")
 
 
-def heads(model: nn.Module, example: Example, *, ignore: Names = (), inexact: bool = False) -> Groups:
+def heads(
+    model: nn.Module, example: Example, *, ignore: Names = (), inexact: bool = False, graph: bool = False
+) -> Groups:
     """Heads of attention: queries, keys, values and the columns that read them; with shared keys, all their queries.
 
     As `discover`, without the channels.
@@ -128,11 +142,12 @@ def heads(model: nn.Module, example: Example, *, ignore: Names = (), inexact: bo
         example: a tensor, a tuple of positional inputs or a mapping of keyword inputs.
         ignore: as for `discover`.
         inexact: as for `discover`.
+        graph: as for `discover`.
 
     Returns:
         The groups.
     """
-    return _of_kind(discover(model, example, ignore=ignore, inexact=inexact), "head", "channel")
+    return _of_kind(discover(model, example, ignore=ignore, inexact=inexact, graph=graph), "head", "channel")
 
 
 def _of_kind(groups: Groups, kind: str, other: str) -> Groups:

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch._ops import OpOverload
-from torch._subclasses.fake_tensor import FakeTensorMode
+from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_iter, tree_map
@@ -47,8 +47,9 @@ class Recording:
     """Everything one forward pass did.
 
     ``names`` tells parameters and buffers (the first name of a shared one), ``storage`` which tensors share memory,
-    ``constants`` the values of small tensors that the code made from numbers.
-    ``reason`` is empty, or says why the pass needed real tensors.
+    ``constants`` the values of small tensors that the code made from numbers, ``foreign`` all tensors that are neither
+    given nor made nor held by the model as parameter or buffer. ``given`` are positional and keyword inputs, ``result``
+    what came out, both with a `Ref` for every tensor. ``reason`` is empty, or says why the pass needed real tensors.
     """
 
     calls: list[Call] = field(default_factory=list)
@@ -58,6 +59,9 @@ class Recording:
     constants: dict[int, Tensor] = field(default_factory=dict)
     inputs: set[int] = field(default_factory=set)
     outputs: list[int] = field(default_factory=list)
+    foreign: dict[int, Tensor] = field(default_factory=dict)
+    given: Any = None
+    result: Any = None
     reason: str = ""
 
 
@@ -99,13 +103,23 @@ class _Notes(TorchDispatchMode):  # type: ignore[no-untyped-call]
             return func(*args, **kwargs)
         named = {argument.name: value for argument, value in zip(func._schema.arguments, args, strict=False)}
         # Before the call: an operator that resizes its argument must not rewrite what went in.
+        for tensor in (x for x in tree_iter(named | kwargs) if isinstance(x, Tensor) and id(x) not in self.seen):
+            self.recording.foreign[self.ref(tensor).number] = tensor
         given = tree_map(lambda x: self.ref(x) if isinstance(x, Tensor) else x, named | kwargs)
         if func is torch.ops.aten.lift_fresh.default and args[0].numel() <= _SMALL:
             self.recording.constants[self.ref(args[0]).number] = args[0]
-        result = func(*args, **kwargs)
+        result = _normed(func, named | kwargs) or func(*args, **kwargs)
         outs = tuple(self.ref(x) if isinstance(x, Tensor) else None for x in tree_iter(result))
         self.recording.calls.append(Call(func, given, outs, self.stack[-1]))
         return result
+
+
+def _normed(func: Any, named: Mapping[str, Any]) -> tuple[Tensor, Tensor, Tensor] | None:
+    """A batch norm in evaluation mode, by its shape alone: without memory torch would take it apart, slowly."""
+    tensor = named.get("input")
+    if func is not torch.ops.aten.native_batch_norm.default or named["training"] or not isinstance(tensor, FakeTensor):
+        return None
+    return torch.empty_like(tensor), tensor.new_empty(0), tensor.new_empty(0)
 
 
 def _storage(tensor: Tensor) -> int:
@@ -214,14 +228,16 @@ def _run(model: nn.Module, example: Example, *, fake: bool, training: bool = Fal
         stack.enter_context(_places(double, notes))
         for tensor in [*double.parameters(), *double.buffers()]:
             recording.names[notes.ref(tensor).number] = names[id(tensor)]
-        recording.inputs.update(notes.ref(x).number for x in tree_iter((args, kwargs)) if isinstance(x, Tensor))
+        given = tree_map(lambda x: notes.ref(x) if isinstance(x, Tensor) else x, (args, kwargs))
+        recording.inputs.update(x.number for x in tree_iter(given) if isinstance(x, Ref))
         try:
             with notes:
                 result = double(*args, **kwargs)
         except Exception as error:
             raise _stopped(model, error, notes) from error
-        recording.outputs.extend(notes.ref(x).number for x in tree_iter(_plain(result)) if isinstance(x, Tensor))
-    return recording
+        plain = tree_map(lambda x: notes.ref(x) if isinstance(x, Tensor) else x, _plain(result))
+        recording.outputs.extend(x.number for x in tree_iter(plain) if isinstance(x, Ref))
+    return replace(recording, given=given, result=plain)
 
 
 def _stopped(model: nn.Module, error: Exception, notes: _Notes) -> RecordingError:
@@ -241,7 +257,9 @@ def _plain(result: Any, above: tuple[int, ...] = ()) -> Any:
     above = (*above, id(result))
     if isinstance(result, Mapping):
         return {key: _plain(value, above) for key, value in result.items()}
-    if isinstance(result, tuple | list | set | frozenset | deque):
+    if isinstance(result, tuple):
+        return tuple(_plain(value, above) for value in result)
+    if isinstance(result, list | set | frozenset | deque):
         return [_plain(value, above) for value in result]
     if isinstance(result, Tensor) or not hasattr(result, "__dict__") or isinstance(result, type | nn.Module):
         return result

@@ -18,7 +18,17 @@ from .cutting import cut_from, owner_of, tensors_of
 from .surgery import Cuts, ready_optimizer, sliced
 
 
-def _cut_tensor(tensor: Tensor, axes: Mapping[int, Tensor], *, gradient: bool) -> Tensor:
+def cut_tensor(tensor: Tensor, axes: Mapping[int, Tensor], *, gradient: bool = False) -> Tensor:
+    """A parameter or buffer of the kept positions alone, with the marks of the old one, and its gradient if asked.
+
+    Args:
+        tensor: the parameter or buffer.
+        axes: per axis the positions to keep.
+        gradient: whether to cut its gradient along.
+
+    Returns:
+        The smaller one.
+    """
     found = sliced(tensor, axes)
     if not isinstance(tensor, nn.Parameter):
         return found
@@ -39,7 +49,7 @@ def _fresh(model: nn.Module, cut: Cut, *, gradients: bool) -> dict[int, Tensor]:
                 f"the cut keeps positions of {name!r} that {type(model).__name__} does not have (its shape is "
                 f"{shape}); the cut is of another model"
             )
-        fresh[id(tensors[name])] = _cut_tensor(tensors[name], axes, gradient=gradients)
+        fresh[id(tensors[name])] = cut_tensor(tensors[name], axes, gradient=gradients)
     return fresh
 
 
@@ -111,6 +121,15 @@ def _check_wrapper(model: nn.Module, *, inplace: bool) -> None:
         )
 
 
+def _check_code(groups: Sequence[Group], keep: Mapping[str, Tensor]) -> None:
+    names = [g.name for g in groups if g.needs_graph and g.name in keep and not bool(keep[g.name].all())]
+    if names:
+        raise GroupError(
+            f"the model's own code fixes sizes that units of {', '.join(map(repr, names[:5]))} have, and no attribute "
+            "controls them; nw.shrink_graph(model, example, groups, keep) makes a graph that can lose them"
+        )
+
+
 def _ready_average(ema: nn.Module, model: nn.Module, cut: Cut) -> Callable[[], None]:
     average, tensors = bare_model(ema), tensors_of(model)
     mine = tensors_of(average)
@@ -163,6 +182,7 @@ def shrink(
     )
     """
     _check_wrapper(model, inplace=inplace)
+    _check_code(groups, keep)
     whole, cut = bare_model(model), cut_from(model, groups, keep)
     put_average = _ready_average(ema, whole, cut) if ema is not None else None
     before, put_model, small = parameters_of(whole), None, whole
