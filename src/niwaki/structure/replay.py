@@ -188,7 +188,10 @@ def prove(model: nn.Module, example: Example, trial: Trial) -> tuple[list[Group]
         if mended is None:
             gone = _involved(modules, trial, found.place) or {group.name for group, _ in trial.groups}
             module = trial.recording.calls[found.place].module or type(model).__name__
-            left |= {name: f"{_FIXED.format(module=repr(module))} (a smaller copy {found.words})" for name in gone}
+            left |= {
+                name: f"{_FIXED.format(module=repr(module))} (a smaller copy {found.words}); nw.shrink_graph can cut it"
+                for name in gone
+            }
             trial = replace(trial, groups=[(g, units) for g, units in trial.groups if g.name not in gone])
             found = _first_difference(model, example, trial)
         else:
