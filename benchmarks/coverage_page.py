@@ -12,12 +12,13 @@ from record import RESULTS
 
 HEAD = """# Coverage
 
-Which networks can be cut, and is what is left exact? `benchmarks/network_coverage.py` takes half of the units of **every** group, at random
-places, from every network below, all with random weights made lively (norm statistics, biases and zero-initialised tensors are
-randomised: a layer of zeros would hide a mistake). *Exact* means: the dense network with the removed units' parameters set to
-zero, and nothing else, gives what the smaller network gives, to 1e-4 of the largest output. *Kept* is the share of the parameters that is
-left. Torch-Pruning 1.6.1 runs in the same process with its own defaults, half of every group by magnitude, where it can; *graph* is
-the time its dependency graph takes, beside the time of our discovery, which includes the proof on a smaller copy.
+Which networks can be cut, and is what is left exact? `benchmarks/network_coverage.py` takes half of the units of
+**every** group, at random places, from every network below, all with random weights made lively (norm statistics,
+biases and zero-initialised tensors are randomised: a layer of zeros would hide a mistake). *Exact* means: the dense
+network with the removed units' parameters set to zero, and nothing else, gives what the smaller network gives, to 1e-4
+of the largest output. *Kept* is the share of the parameters that is left. Torch-Pruning 1.6.1 runs in the same process
+with its own defaults, half of every group by magnitude, where it can; *graph* is the time its dependency graph takes,
+beside the time of our discovery, which includes the proof on a smaller copy.
 
     python benchmarks/network_coverage.py
     python benchmarks/discovery_at_scale.py
@@ -27,12 +28,15 @@ the time its dependency graph takes, beside the time of our discovery, which inc
 TAIL = """
 ## What these numbers do not say
 
-* Exact is not accurate: nothing here was trained. What a cut costs in accuracy is a matter of criterion and fine-tuning.
+* Exact is not accurate: nothing here was trained. What a cut costs in accuracy is a matter of criterion and tuning.
 * Where a norm runs over the residual stream (transformers), the stream stays; heads and hidden channels go.
 * Heads stay where the code computes their width from the input (`C // num_heads`); the reasons of each network are in
   `benchmarks/results/network_coverage.json`, under `left_out`.
-* One pass each, on a busy machine with one thread: seconds are good for their order of magnitude, ratios within a row for more.
+* One pass each, on a busy machine with one thread: seconds are good for their order of magnitude, ratios within a row
+  for more.
 """
+
+COLUMNS = "network | exact | relative difference | groups (heads) | kept | discovery, s | shrink, s | Torch-Pruning: "
 
 
 def families(rows: dict[str, Any]) -> str:
@@ -51,7 +55,7 @@ def families(rows: dict[str, Any]) -> str:
 
 def table(rows: list[dict[str, Any]]) -> str:
     lines = [
-        "| network | exact | relative difference | groups (heads) | kept | discovery, s | shrink, s | Torch-Pruning: kept; graph, s |",
+        f"| {COLUMNS}kept; graph, s |",
         "| --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     for row in rows:

@@ -215,9 +215,8 @@ def _run(model: nn.Module, example: Example, *, fake: bool, training: bool = Fal
     def stand_in(tensor: Tensor) -> Tensor:
         if not fake:  # a forward may write on what it is given; on parameters it does not
             return tensor.detach() if isinstance(tensor, nn.Parameter) else tensor.detach().clone()
-        place = device if tensor.is_meta else tensor.device
-        with mode:
-            return torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device=place)
+        hollow = torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device="meta")
+        return FakeTensor(mode, hollow, device if tensor.is_meta else tensor.device)
 
     with ExitStack() as stack:
         stack.enter_context(_undisturbed(model))

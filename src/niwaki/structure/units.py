@@ -69,18 +69,27 @@ def _families(places: _Places, units: Units) -> Iterator[Ids]:
         yield members[family == which]
 
 
-def _slices(
-    places: _Places, members: Ids, rank: Ids, roles: Mapping[tuple[str, int], str]
-) -> list[tuple[Stored, Slice]]:
-    mine = np.flatnonzero(rank[places.unit] >= 0)
-    order = np.lexsort((places.place[mine], rank[places.unit[mine]], places.axis[mine]))
-    mine = mine[order]
+def _spots(places: _Places, families: Sequence[Ids], count: int) -> Iterator[Ids]:
+    """Which of all places belong to each family, found for all families at once."""
+    family = np.full(count, -1)
+    for which, members in enumerate(families):
+        family[members] = which
+    of_place = family[places.unit]
+    order = np.argsort(of_place, kind="stable")
+    bounds = np.searchsorted(of_place[order], np.arange(len(families) + 1))
+    for begin, end in zip(bounds[:-1], bounds[1:], strict=True):
+        yield order[begin:end]
+
+
+def _slices(places: _Places, mine: Ids, rank: Ids, roles: Mapping[tuple[str, int], str]) -> list[tuple[Stored, Slice]]:
+    size = int(rank[places.unit[mine]].max()) + 1
+    mine = mine[np.lexsort((places.place[mine], rank[places.unit[mine]], places.axis[mine]))]
     axis = places.axis[mine]
     starts = np.flatnonzero(np.r_[True, axis[1:] != axis[:-1]])
     result = []
     for begin, end in zip(starts, np.r_[starts[1:], len(mine)], strict=True):
         tensor, dim = places.axes[axis[begin]]
-        index = torch.from_numpy(places.place[mine[begin:end]].reshape(len(members), -1).copy())
+        index = torch.from_numpy(places.place[mine[begin:end]].reshape(size, -1).copy())
         role = roles.get((tensor.name, dim), "")
         result.append((tensor, Slice(tensor.name, tensor.shape, dim, index, role=role)))
     return result
@@ -94,13 +103,14 @@ def _name(slices: Sequence[Slice], kind: str) -> str:
     return owner if owner and leaf in ("weight", "bias") else makers[0]
 
 
-def _sizes(space: Space, units: Units, members: Ids) -> Iterator[Size]:
-    known = set(members.tolist())
+def _sizes(space: Space, units: Units, rank: Ids, count: int) -> Iterator[Size]:
+    """The numbers in the model's code that fall with these units, with each as much as with the others."""
     # A layer that is called twice is noted twice, and falls once.
     for follower in {(f.module, f.attribute): f for f in space.followers}.values():
-        counts = Counter(root for root in units.roots[follower.ids].tolist() if root in known)
-        if len(counts) == len(known) and len(set(counts.values())) == 1:
-            yield Size(follower.module, follower.attribute, next(iter(counts.values())))
+        ranks = rank[units.roots[follower.ids]]
+        counts = np.bincount(ranks[ranks >= 0], minlength=count) if (ranks >= 0).any() else ranks[:0]
+        if len(counts) and counts.min() == counts.max():
+            yield Size(follower.module, follower.attribute, int(counts[0]))
 
 
 def _least(space: Space, units: Units, members: Ids) -> int:
@@ -126,12 +136,14 @@ def make_groups(
     places = _places(stored, units, exact_only=exact_only)
     rank = np.full(len(units.roots), -1)
     groups, names = [], Counter[str]()
-    for members in _families(places, units):
+    families = list(_families(places, units))
+    for members, spots in zip(families, _spots(places, families, len(units.roots)), strict=True):
         least = _least(space, units, members)
         if len(members) <= least:
             continue
         rank[members] = np.arange(len(members))
-        found = _slices(places, members, rank, space.roles)
+        found = _slices(places, spots, rank, space.roles)
+        sizes = tuple(_sizes(space, units, rank, len(members)))
         rank[members] = -1
         slices = tuple(where for tensor, where in found if tensor.is_parameter)
         if not slices:
@@ -147,7 +159,7 @@ def make_groups(
             min_keep=least,
             exact=bool((units.blurred[members] < 0).all()),
             buffers=tuple(where for tensor, where in found if not tensor.is_parameter),
-            sizes=tuple(_sizes(space, units, members)),
+            sizes=sizes,
         )
         groups.append((group, members))
     return groups
