@@ -150,6 +150,16 @@ def _first_difference(model: nn.Module, example: Example, trial: Trial) -> Diffe
     return next((difference for difference in tried if difference is not None), None)
 
 
+def _stay_positive(modules: Mapping[str, nn.Module], groups: Sequence[Group]) -> bool:
+    """Whether every attribute keeps a value of one or more, whatever units go: else it counts something else."""
+    loss = Counter[tuple[str, str]]()
+    for group in groups:
+        for size in group.sizes:
+            loss[size.module, size.attribute] += (group.size - 1) * size.per_unit
+    values = {key: getattr(modules[key[0]], key[1]) for key in loss}
+    return all(loss[key] < value for key, value in values.items() if isinstance(value, int))
+
+
 def _mended(
     model: nn.Module, example: Example, trial: Trial, found: Difference
 ) -> tuple[Trial, Difference | None] | None:
@@ -162,6 +172,8 @@ def _mended(
         if not lowered:
             continue
         groups = [(replace(g, sizes=(*g.sizes, *lowered.get(g.name, ()))), units) for g, units in trial.groups]
+        if not _stay_positive(modules, [group for group, _ in groups]):
+            continue
         after = replace(trial, groups=groups)
         then = _first_difference(model, example, after)
         if then is None or then.place > found.place:
