@@ -145,3 +145,15 @@ def test_inspect_shows_groups_and_reasons():
     words = niwaki("inspect", CNN, "--units", "channels", "--input", "1x8x8").stdout
     assert "what stays whole" in words
     assert "channels, " in words
+
+
+def test_states_are_cut_by_last_as_from_python():
+    done = niwaki("prune", "zoo:s5", "--unit", "states", "--criterion", "last", "--density", 0.67, "--json")
+    assert done.exit_code == 0, done.output
+    result = json.loads(done.stdout)
+    torch.manual_seed(0)
+    model = load_model("zoo:s5")
+    groups = nw.states(model)
+    keep = nw.last(model, groups, density=0.67)
+    assert [group["kept"] for group in result["groups"]] == [int(keep[group.name].sum()) for group in groups]
+    assert result["verified"]["same"]

@@ -55,7 +55,7 @@ def _batches():
 
 def _places(group, unit):
     """Every element of a unit that its gate acts on, once, as (tensor, position)."""
-    found = {}
+    found: dict[tuple[str, tuple[int, ...]], None] = {}
     has_readers = any(where.role == "in" for where in group.slices)
     for where in group.slices:
         if has_readers and where.role != "in":

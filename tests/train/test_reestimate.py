@@ -24,7 +24,7 @@ class Net(nn.Module):
         self.fails = False
 
     def forward(self, x):
-        self.seen += 1
+        self.seen.add_(1)
         x = self.drop(torch.relu(self.second(self.conv(self.first(x))))).mean((2, 3))
         if self.fails:
             raise ZeroDivisionError("in the middle of it")
@@ -62,7 +62,7 @@ def test_later_norms_see_what_training_shows_them():
     model, batches = _net(), _batches(6, 6, 4)
     twin = copy.deepcopy(model).eval()
     reestimate_norms(model, batches)
-    entering = {"second": [], "third": []}
+    entering: dict[str, list[torch.Tensor]] = {"second": [], "third": []}
     for name, seen in entering.items():
         twin.get_submodule(name).register_forward_pre_hook(lambda _, args, seen=seen: seen.append(args[0]))
     for norm in (twin.first, twin.second, twin.third):

@@ -73,7 +73,7 @@ def criterion_named(name: str) -> Any:
     """A criterion with its default settings; letter case and underscores do not matter.
 
     Args:
-        name: a name of `niwaki.criteria`.
+        name: a name of `niwaki.criteria`, or ``last`` for the criterion of LAST, the tail share of H-infinity.
 
     Returns:
         The criterion.
@@ -84,6 +84,8 @@ def criterion_named(name: str) -> Any:
     criteria = importlib.import_module("niwaki.criteria")
     known = {each.lower(): each for each in criteria.__all__ if inspect.isclass(getattr(criteria, each))}
     plain = name.lower().replace("_", "")
+    if plain == "last":
+        return criteria.TailShare(criteria.HInfinity())
     if plain not in known:
         raise AddressError(f"the criterion {name!r} is unknown; {near(plain, known)}")
     return getattr(criteria, known[plain])()
