@@ -133,7 +133,8 @@ def _involved(modules: Mapping[str, nn.Module], trial: Trial, place: int) -> set
 def _difference(model: nn.Module, example: Example, trial: Trial, keep: Mapping[str, Tensor]) -> Difference | None:
     small = _smaller(model, [group for group, _ in trial.groups], keep, real=bool(trial.recording.reason))
     # Attention whose heads are narrower than its input has a forward of ours, which calls other operators.
-    skip = {name for name, module in small.named_modules() if "forward" in vars(module)}
+    skip = {name for name, module in small.named_modules()
+            if isinstance(module, nn.MultiheadAttention) and "forward" in vars(module)}  # fmt: skip
     skip |= {name for name, _ in small.named_modules() if name.rpartition(".")[0] in skip and "." in name}
     try:
         again = record(small, example)
