@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from ..axes import fixed
-from .callsite import Axes, Site, held
+from .callsite import Axes, Site, freeze_all
 
 
 def _dims(site: Site, rank: int) -> set[int]:
@@ -66,16 +66,8 @@ def ordered(site: Site) -> Sequence[Axes | None]:
     result: list[Axes | None] = []
     for shape in site.outs:
         if shape is None or len(shape) != rank:
-            return held_and_frozen(site, why)
+            return freeze_all(site, why)
         result.append(
             tuple(fixed(shape[i], why) if i == dim else replace(a, zero=False) for i, a in enumerate(tensor.axes))
         )
     return result
-
-
-def held_and_frozen(site: Site, why: str) -> Sequence[Axes | None]:
-    """Nothing that went in may be cut."""
-    for tensor in site.tensors():
-        for axis in tensor.axes:
-            site.space.freeze(axis, why)
-    return held(site, why)
