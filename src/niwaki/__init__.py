@@ -17,25 +17,17 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING
 
+from .core.lazy import names_in
+
 if TYPE_CHECKING:
     from .public import *  # noqa: F403
 
 __version__ = "0.1.0"
 
 
-def __getattr__(name: str) -> object:
-    # The list waits until it is needed: the statistics of `patterns` and `causality`, their worker processes and
-    # `niwaki --help` never load torch.
-    if name.startswith("_") and name != "__all__":
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    public = importlib.import_module(".public", __name__)
-    if not hasattr(public, name):
-        raise AttributeError(
-            f"module {__name__!r} has no attribute {name!r}; its names are {', '.join(public.__all__)}"
-        )
-    value: object = getattr(public, name)
-    globals()[name] = value
-    return value
+# The list waits until it is needed: the statistics of `patterns` and `causality`, their worker processes and
+# `niwaki --help` never load torch.
+__getattr__ = names_in(__name__, ".public")
 
 
 def __dir__() -> list[str]:
