@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .contracts import Allocator, Context, Criterion, Move, Probe, Schedule
+from .costs import Axis, CostBudget, Layer, Limit, NetworkCost, Prices, axes_of
 from .cut import Cut, cut_of, mark_cut
 from .dynamics import DiagonalSystem, Dynamics
 from .errors import (
@@ -24,8 +25,10 @@ from .top import top_of_each
 __all__ = [
     "AddressError",
     "Allocator",
+    "Axis",
     "BudgetError",
     "Context",
+    "CostBudget",
     "Criterion",
     "Cut",
     "DiagonalSystem",
@@ -35,9 +38,13 @@ __all__ = [
     "Group",
     "GroupError",
     "Groups",
+    "Layer",
+    "Limit",
     "Move",
+    "NetworkCost",
     "NiwakiError",
     "Pattern",
+    "Prices",
     "Probe",
     "RankError",
     "Schedule",
@@ -47,6 +54,7 @@ __all__ = [
     "Slice",
     "StoreError",
     "TrainError",
+    "axes_of",
     "bare_model",
     "check_groups",
     "cut_of",
