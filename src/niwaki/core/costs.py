@@ -127,7 +127,8 @@ class NetworkCost:
             if name not in self.sizes or not 0 <= count <= self.sizes[name]:
                 have = self.sizes.get(name, "no")
                 raise BudgetError(
-                    f"a cost was asked for {count} units of group {name!r}, which has {have} units here; make the cost from the same groups"
+                    f"a cost was asked for {count} units of group {name!r}, which has {have} units here; "
+                    "make the cost from the same groups"
                 )
 
 
