@@ -11,7 +11,9 @@ from niwaki.app.cli import app
 from niwaki.app.data import load_data
 from niwaki.app.evaluation import evaluate
 from niwaki.app.models import load_model
-from niwaki.app.one_shot import Request, cut
+from niwaki.app.one_shot import cut
+from niwaki.app.request import Request
+from niwaki.app.saved import open_model
 from niwaki.core import BudgetError, TrainError
 
 CNN = "zoo:cnn"
@@ -157,3 +159,44 @@ def test_states_are_cut_by_last_as_from_python():
     keep = nw.last(model, groups, density=0.67)
     assert [group["kept"] for group in result["groups"]] == [int(keep[group.name].sum()) for group in groups]
     assert result["verified"]["same"]
+
+
+_FLAT = """
+from torch import nn
+
+class Flat(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.first, self.last = nn.Conv2d(1, 8, 3, padding=1), nn.Linear(8 * 64, 10)
+
+    def forward(self, x):
+        return self.last(self.first(x).relu().view(-1, 8 * 64))
+"""
+
+
+@pytest.fixture
+def flat(tmp_path, monkeypatch):
+    (tmp_path / "flat_network.py").write_text(_FLAT)
+    monkeypatch.syspath_prepend(tmp_path)
+    return "python:flat_network:Flat"
+
+
+def test_a_size_in_the_code_falls_as_a_graph(flat, tmp_path):
+    refused = niwaki("prune", flat, "--input", "1x8x8")
+    assert refused.exit_code == 1
+    assert "nw.shrink_graph can cut it" in refused.stderr
+    done = niwaki("prune", flat, "--input", "1x8x8", "--graph", "--save", tmp_path / "small", "--json")
+    assert done.exit_code == 0, done.output
+    # 8 maps of 9 weights and a bias, 64 columns each in the last layer, and its biases; then 4 maps of them.
+    assert json.loads(done.stdout)["parameters"] == [8 * (9 + 1 + 640) + 10, 4 * (9 + 1 + 640) + 10]
+    assert open_model(str(tmp_path / "small"))(torch.zeros(3, 1, 8, 8)).shape == (3, 10)
+
+
+def test_inspect_marks_what_only_a_graph_can_lose(flat):
+    found = json.loads(niwaki("inspect", flat, "--units", "channels", "--graph", "--input", "1x8x8", "--json").stdout)
+    assert [(row["name"], row["needs_graph"]) for row in found["groups"]] == [("first", True)]
+
+
+def test_a_graph_is_not_fine_tuned():
+    with pytest.raises(TrainError, match="fine-tune it without --graph"):
+        Request(CNN, "digits", graph=True, finetune=3)

@@ -12,7 +12,7 @@ from .bench_command import bench
 from .causes_command import causes
 from .patterns_command import patterns
 from .prune_command import prune
-from .shell import Debug, Json, Quiet
+from .shell import Debug, Graph, Json, Quiet
 from .shell import command as _command
 from .shell import console as _console
 from .shell import errors as _errors
@@ -140,6 +140,7 @@ def inspect(
     allocator: Annotated[str, typer.Option(help="How it is shared out: erk, er, uniform, global.")] = "erk",
     size: Annotated[str | None, typer.Option("--input", help="Size of one input, such as 3x32x32.")] = None,
     units: Units = "weights",
+    graph: Graph = False,
     as_json: Json = False,
     quiet: Quiet = False,
     debug: Debug = False,
@@ -150,7 +151,7 @@ def inspect(
         from .structures import KINDS, inspect_structure, show_structure
 
         if units in KINDS:
-            structure = inspect_structure(model, units=units, size=size)
+            structure = inspect_structure(model, units=units, size=size, graph=graph)
             _say(structure, lambda: show_structure(structure, _console()), as_json, quiet)
             return
         found = inspect_model(model, density=density, allocator=allocator, size=size, units=units)

@@ -94,13 +94,14 @@ def criterion_named(name: str) -> Any:
 _STRUCTURES = {"channels": "channels", "heads": "heads", "all": "discover"}
 
 
-def groups_of(model: nn.Module, units: str, example: Tensor | None = None) -> Sequence[Group]:
+def groups_of(model: nn.Module, units: str, example: Tensor | None = None, *, graph: bool = False) -> Sequence[Group]:
     """The groups that a run prunes.
 
     Args:
         model: the model.
         units: ``weights``, ``4x4``, ``2:4``, ``channels``, ``heads``, ``all`` of both, ``states``.
         example: an input of the model, with which channels and heads are found.
+        graph: also those that only a graph made of the model can lose.
 
     Returns:
         The groups.
@@ -116,7 +117,7 @@ def groups_of(model: nn.Module, units: str, example: Tensor | None = None) -> Se
     if units in _STRUCTURES:
         if example is None:
             raise AddressError(f"{units} are found by following an input; give its size, such as --input 3x32x32")
-        found: Groups = getattr(structure, _STRUCTURES[units])(model, example)
+        found: Groups = getattr(structure, _STRUCTURES[units])(model, example, graph=graph)
         if not found:
             reasons = "; ".join(f"{name}: {why}" for name, why in list(found.left_out.items())[:4])
             raise GroupError(f"{type(model).__name__} has no {units} that can be cut ({reasons})")

@@ -13,15 +13,14 @@ import torch
 from torch import Tensor, nn
 
 from ..allocate import ranked
-from ..allocate.ranked import Normalise
-from ..core.errors import BudgetError, TrainError
+from ..core.errors import TrainError
 from ..core.group import Group
 from ..measure import count_flops
 from ..report.pruning_page import write_pruning_page
 from ..signals import score
-from ..store import export_onnx, save
+from ..store import export_onnx, save, save_program
 from ..store.files import check_empty
-from ..structure import Outcome, Verdict, outcome, parameters_left, shrink, verify
+from ..structure import Outcome, Verdict, outcome, parameters_left, shrink, shrink_graph, verify
 from ..train import reestimate_norms
 from .assemble import device_named, threads
 from .batches import Batches
@@ -31,62 +30,7 @@ from .inspection import example_of
 from .methods import allocator_named, criterion_named, groups_of
 from .models import load_model
 from .progress import Shown, Silent, shown
-
-
-@dataclass(frozen=True)
-class Request:
-    """What is cut from which model, by what, and how much.
-
-    Args:
-        model: its address.
-        data: their address; without data the criterion sees weights alone, and nothing is evaluated.
-        units: ``channels``, ``heads``, ``all`` of both, ``states``.
-        criterion: its name.
-        density: the share that stays.
-        share_of: what the density is a share of: ``units`` or ``parameters``.
-        allocate: ``global`` ranks all units together, ``uniform`` takes the same share of every group.
-        normalise: how scores of different groups are made comparable in one ranking.
-        batches: batches that the criterion sees.
-        batch: samples in a batch.
-        reestimate: batches from which batch norms are measured anew; 0 leaves them.
-        finetune: optimizer steps afterwards.
-        lr: learning rate of these steps, falling to zero as a cosine.
-        size: of one input, such as ``3x32x32``, where there are no data.
-        seed: of everything random.
-        threads: CPU threads; torch's choice if None.
-        device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``.
-    """
-
-    model: str
-    data: str | None = None
-    units: str = "channels"
-    criterion: str = "taylor"
-    density: float = 0.5
-    share_of: str = "units"
-    allocate: str = "global"
-    normalise: Normalise = "none"
-    batches: int = 8
-    batch: int = 64
-    reestimate: int = 8
-    finetune: int = 0
-    lr: float = 0.01
-    size: str | None = None
-    seed: int = 0
-    threads: int | None = None
-    device: str = "auto"
-
-    def __post_init__(self) -> None:
-        if self.share_of not in ("units", "parameters"):
-            raise BudgetError(f"the density can be a share of units or parameters, not of {self.share_of!r}")
-        if self.allocate == "uniform" and self.share_of == "parameters":
-            raise BudgetError("one share for all groups counts units; take --allocate global for a share of parameters")
-        for name in ("batches", "batch"):
-            if getattr(self, name) < 1:
-                raise TrainError(f"{name} = {getattr(self, name)} is not a positive number")
-        if self.reestimate < 0 or self.finetune < 0:
-            raise TrainError("numbers of batches and steps are not negative")
-        if self.finetune and self.data is None:
-            raise TrainError("fine-tuning needs data; give --data")
+from .request import Request
 
 
 @dataclass(frozen=True, eq=False)
@@ -188,7 +132,7 @@ def _cut(request: Request, model: nn.Module, data: Data | None, progress: Shown)
         raise TrainError(
             "an example is needed to follow the model; give --data, or the size of an input: --input 3x32x32"
         )
-    groups = groups_of(model, request.units, example)
+    groups = groups_of(model, request.units, example, graph=request.graph)
     criterion = criterion_named(request.criterion)
     if seen is None and criterion.needs - {"weight", "noise"}:
         raise TrainError(
@@ -198,7 +142,7 @@ def _cut(request: Request, model: nn.Module, data: Data | None, progress: Shown)
     generator = torch.Generator().manual_seed(request.seed)
     scores = score(criterion, model, groups, seen, loss_of if seen else None, generator=generator)
     keep = _keep(request, model, groups, scores)
-    small = shrink(model, groups, keep)
+    small = shrink_graph(model, example, groups, keep) if request.graph else shrink(model, groups, keep)
     # Zeros may be all a model says of its input; they would prove nothing.
     proof = example if seen else torch.randn(example.shape, generator=generator).to(example)
     verdict = verify(model, small, groups, keep, proof)
@@ -234,7 +178,10 @@ def write(made: Shot, folder: Path | None, onnx: Path | None, *, overwrite: bool
     """
     result = dict(made.result)
     if folder is not None:
-        save(made.small, folder, overwrite=overwrite)
+        if made.request.graph:
+            save_program(made.small, folder, made.example, overwrite=overwrite)
+        else:
+            save(made.small, folder, overwrite=overwrite)
         result["saved"] = str(folder)
     if onnx is not None:
         parity = export_onnx(made.small, onnx, made.example, overwrite=overwrite)

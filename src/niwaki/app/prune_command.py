@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from .shell import Debug, Json, Quiet, command, errors, option, say
+from .shell import Debug, Graph, Json, Quiet, command, errors, option, say
 
 
 def prune(
@@ -15,6 +15,7 @@ def prune(
     *,
     data: Annotated[str | None, option("Address: digits, npz:FILE, ...; without data, weights alone decide.")] = None,
     unit: Annotated[str, typer.Option(help="channels, heads, all of both, or states.")] = "channels",
+    graph: Graph = False,
     criterion: Annotated[str | None, option("taylor with data, else magnitude; any criterion by its name.")] = None,
     density: Annotated[float, typer.Option(help="Share that stays.")] = 0.5,
     share_of: Annotated[str, typer.Option(help="What it is a share of: units or parameters.")] = "units",
@@ -48,7 +49,7 @@ def prune(
 
 
 _ASKED = {"model", "data", "density", "share_of", "allocate", "normalise", "batches", "batch", "reestimate", "finetune",
-          "lr", "size", "seed", "threads", "device"}  # fmt: skip
+          "lr", "graph", "size", "seed", "threads", "device"}  # fmt: skip
 
 
 def _summary(result: dict[str, Any]) -> str:

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")]
+Graph = Annotated[
+    bool,
+    typer.Option("--graph", help="Also what the model's own code cannot lose; the result is a graph of operators."),
+]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 
 _ERRORS = {

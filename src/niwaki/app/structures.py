@@ -19,13 +19,14 @@ KINDS = ("channels", "heads", "all", "states")
 _SHOWN = 6
 
 
-def inspect_structure(address: str, *, units: str, size: str | None = None) -> dict[str, Any]:
+def inspect_structure(address: str, *, units: str, size: str | None = None, graph: bool = False) -> dict[str, Any]:
     """Take stock of what moves together.
 
     Args:
         address: of the model.
         units: one of `KINDS`.
         size: of one input, such as ``3x32x32``; what the model says of itself if not given.
+        graph: also the groups that only a graph made of the model can lose.
 
     Returns:
         Plain data: a row per group with the tensors it lies in, and what is left out with the reason.
@@ -36,7 +37,7 @@ def inspect_structure(address: str, *, units: str, size: str | None = None) -> d
     if units not in KINDS:
         raise AddressError(f"the units {units!r} are none of {', '.join(KINDS)}")
     model = load_model(address)
-    groups = groups_of(model, units, example_of(model, size))
+    groups = groups_of(model, units, example_of(model, size), graph=graph)
     parameters = parameters_of(model)
     rows = []
     for group in groups:
@@ -51,7 +52,7 @@ def inspect_structure(address: str, *, units: str, size: str | None = None) -> d
         sizes = [f"{found.module}.{found.attribute}".lstrip(".") for found in group.sizes]
         rows.append(
             {"name": group.name, "kind": group.kind, "units": group.size, "parameters_per_unit": taken,
-             "exact": group.exact, "tensors": tensors, "sizes": sizes}
+             "exact": group.exact, "needs_graph": group.needs_graph, "tensors": tensors, "sizes": sizes}
         )  # fmt: skip
     return {
         "model": address,
@@ -71,8 +72,8 @@ def show_structure(found: dict[str, Any], console: Console) -> None:
     rows = found["groups"]
     tree = Tree(f"{escape(found['model'])}: {found['parameters']:,} parameters, {len(rows)} groups")
     for row in rows:
-        inexact = "" if row["exact"] else ", not exact"
-        words = f"{row['units']} {row['kind']}s, {row['parameters_per_unit']:,} parameters each{inexact}"
+        marks = ("" if row["exact"] else ", not exact") + (", by a graph" if row["needs_graph"] else "")
+        words = f"{row['units']} {row['kind']}s, {row['parameters_per_unit']:,} parameters each{marks}"
         branch = tree.add(f"[bold]{escape(row['name'])}[/bold]: {words}")
         for tensor in row["tensors"][:_SHOWN]:
             branch.add(

@@ -1,0 +1,68 @@
+"""What ``niwaki prune`` is asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..allocate.ranked import Normalise
+from ..core.errors import BudgetError, TrainError
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is cut from which model, by what, and how much.
+
+    Args:
+        model: its address.
+        data: their address; without data the criterion sees weights alone, and nothing is evaluated.
+        units: ``channels``, ``heads``, ``all`` of both, ``states``.
+        graph: also cut what the model's own code cannot lose, by writing it down as a graph of operators.
+        criterion: its name.
+        density: the share that stays.
+        share_of: what the density is a share of: ``units`` or ``parameters``.
+        allocate: ``global`` ranks all units together, ``uniform`` takes the same share of every group.
+        normalise: how scores of different groups are made comparable in one ranking.
+        batches: batches that the criterion sees.
+        batch: samples in a batch.
+        reestimate: batches from which batch norms are measured anew; 0 leaves them.
+        finetune: optimizer steps afterwards.
+        lr: learning rate of these steps, falling to zero as a cosine.
+        size: of one input, such as ``3x32x32``, where there are no data.
+        seed: of everything random.
+        threads: CPU threads; torch's choice if None.
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``.
+    """
+
+    model: str
+    data: str | None = None
+    units: str = "channels"
+    graph: bool = False
+    criterion: str = "taylor"
+    density: float = 0.5
+    share_of: str = "units"
+    allocate: str = "global"
+    normalise: Normalise = "none"
+    batches: int = 8
+    batch: int = 64
+    reestimate: int = 8
+    finetune: int = 0
+    lr: float = 0.01
+    size: str | None = None
+    seed: int = 0
+    threads: int | None = None
+    device: str = "auto"
+
+    def __post_init__(self) -> None:
+        if self.share_of not in ("units", "parameters"):
+            raise BudgetError(f"the density can be a share of units or parameters, not of {self.share_of!r}")
+        if self.allocate == "uniform" and self.share_of == "parameters":
+            raise BudgetError("one share for all groups counts units; take --allocate global for a share of parameters")
+        for name in ("batches", "batch"):
+            if getattr(self, name) < 1:
+                raise TrainError(f"{name} = {getattr(self, name)} is not a positive number")
+        if self.reestimate < 0 or self.finetune < 0:
+            raise TrainError("numbers of batches and steps are not negative")
+        if self.finetune and self.data is None:
+            raise TrainError("fine-tuning needs data; give --data")
+        if self.graph and self.finetune:
+            raise TrainError("a graph computes what the model does in evaluation; fine-tune it without --graph")
