@@ -31,7 +31,7 @@ def counts(sparsifier: Sparsifier) -> dict[str, int]:
 def test_layer_scope_keeps_the_count_of_every_layer_over_each_cycle(grow_init):
     model = net()
     sparsifier = iee(
-        model, weights(model), density=0.2, steps=80, H=6, J=5, Q=4, grow_init=grow_init, budget=constant(0.3)
+        model, weights(model), density=0.2, steps=80, H=6, J=5, Q=4, grow_init=grow_init, swap=constant(0.3)
     )
     optimizer = sgd(model)
     sparsifier.attach(optimizer)

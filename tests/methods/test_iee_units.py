@@ -42,7 +42,7 @@ def test_n_of_m_holds_after_every_cycle():
 def test_blocks_live_and_die_whole():
     model = mlp()
     sparsifier = iee(
-        model, blocks(model, (4, 4)), density=0.5, steps=60, H=5, J=4, Q=3, budget=constant(0.5), explore_init="zero"
+        model, blocks(model, (4, 4)), density=0.5, steps=60, H=5, J=4, Q=3, swap=constant(0.5), explore_init="zero"
     )
     optimizer = sgd(model)
     sparsifier.attach(optimizer)

@@ -32,7 +32,7 @@ class _Cycle:
     H: int
     J: int
     Q: int
-    budget: Schedule
+    swap: Schedule
     scope: Scope
     normalise: Normalise
     freeze: bool
@@ -53,7 +53,7 @@ class _Cycle:
         count = (last - begin) // length
         for number in range(count):
             at = begin + number * length
-            drop = Drop(self.criterion, self.budget(at), self.scope, self.normalise, grace=self.grace)
+            drop = Drop(self.criterion, self.swap(at), self.scope, self.normalise, grace=self.grace)
             yield Event(at + self.H, (drop,), "improve", window=self.H)
             if self.Q:
                 yield Event(at + self.H + self.J, (Explore(self.freeze),), "explore")
@@ -73,7 +73,7 @@ def iee(
     alpha: float = 0.3,
     decay: float = 2.5,
     end: float = 0.75,
-    budget: Schedule | None = None,
+    swap: Schedule | None = None,
     scope: Scope = "layer",
     normalise: Normalise = "none",
     explore_init: ExploreInit = "zero",
@@ -108,7 +108,7 @@ def iee(
         alpha: share of the active units that is swapped in the first cycle.
         decay: how fast that share falls (*ours*: the paper says exponential, and no more).
         end: share of the run after which the structure stands.
-        budget: the share to swap at a step, in place of ``alpha exp(-decay t / T_end)``.
+        swap: the share to swap at a step, in place of ``alpha exp(-decay t / T_end)``.
         scope: rank within each layer, or globally.
         normalise: for global scope, ``layer_l2`` puts the layers on one scale.
         explore_init: what removed weights start exploring from: see `Values`.
@@ -128,7 +128,7 @@ def iee(
         A sparsifier to attach to the optimizer.
     """
     criterion, last = criterion or Magnitude(), int(end * steps)
-    cycle = _Cycle(criterion, H, J, Q, budget or exponential(alpha, last, decay), scope, normalise, freeze, grace)
+    cycle = _Cycle(criterion, H, J, Q, swap or exponential(alpha, last, decay), scope, normalise, freeze, grace)
     check_steps(last, reach + H + J + Q, f"a cycle of {H + J + Q} steps in the first {end:.0%} of the run")
     check_density(density)
     start = all_kept(groups)

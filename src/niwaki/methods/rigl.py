@@ -28,7 +28,7 @@ def rigl(
     every: int = 100,
     alpha: float = 0.3,
     end: float = 0.75,
-    budget: Schedule | None = None,
+    swap: Schedule | None = None,
     grow: Criterion | None = None,
     init: Criterion | None = None,
     allocator: Allocator | None = None,
@@ -49,7 +49,7 @@ def rigl(
         every: steps between updates.
         alpha: share of a layer's active units that is swapped in the first update.
         end: share of the run after which the structure stands.
-        budget: the share to swap at a step; default the cosine ``alpha / 2 (1 + cos(pi step / (end steps)))``.
+        swap: the share to swap at a step; default the cosine ``alpha / 2 (1 + cos(pi step / (end steps)))``.
         grow: which units come back (`Gradient`).
         init: chooses the first structure (random).
         allocator: how many stay in each group (Erdos-Renyi-Kernel; the pattern for N:M groups).
@@ -63,9 +63,9 @@ def rigl(
     check_steps(int(end * steps), every + 1, f"an update every {every} steps in the first {end:.0%} of the run")
     keep = first_keep(model, groups, density, allocator=allocator, init=init, seed=seed, probe=probe)
     last = int(end * steps)
-    budget = budget or rigl_cosine(alpha, last)
+    swap = swap or rigl_cosine(alpha, last)
     events = tuple(
-        Event(step, (Drop(Magnitude(), budget(step)), Grow(grow or Gradient())), "train", instead=True)
+        Event(step, (Drop(Magnitude(), swap(step)), Grow(grow or Gradient())), "train", instead=True)
         for step in range(every, last, every)
     )
     plan = Plan(keep, Timeline(events), Values(grow="zero", remembers=False), steps=steps)
@@ -81,7 +81,7 @@ def sparse_evolution(
     every: int = 100,
     alpha: float = 0.3,
     end: float = 0.75,
-    budget: Schedule | None = None,
+    swap: Schedule | None = None,
     init: Criterion | None = None,
     allocator: Allocator | None = None,
     seed: int = 0,
@@ -90,5 +90,5 @@ def sparse_evolution(
 ) -> Sparsifier:
     """SET: as `rigl`, but what grows is chosen at random. The arguments are those of `rigl`, without ``grow``."""
     start = {"init": init, "allocator": allocator, "seed": seed, "probe": probe, "example": example}
-    when = {"every": every, "alpha": alpha, "end": end, "budget": budget}
+    when = {"every": every, "alpha": alpha, "end": end, "swap": swap}
     return rigl(model, groups, density=density, steps=steps, grow=Random(), **when, **start)  # type: ignore[arg-type]

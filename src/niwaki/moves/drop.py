@@ -27,7 +27,7 @@ def _room(group: Group, home: Tensor, min_share: float) -> int:
 
 @dataclass(frozen=True)
 class Drop:
-    r"""Remove ``floor(fraction * active)`` units: the update budget Omega.
+    r"""Remove ``floor(fraction * active)`` units: those to be swapped (Omega).
 
     In ``layer`` scope each group gives its own share; in ``global`` scope all groups compete, and a group keeps at
     least ``min_share`` of its units, so that no layer collapses. A group that is wholly active has nothing to swap with
