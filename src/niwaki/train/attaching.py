@@ -40,6 +40,8 @@ def check_plan(plan: Plan, groups: Sequence[Group], probe: Probe | None) -> None
         if keep is None or keep.shape != (group.size,) or keep.dtype != torch.bool:
             seen = "none" if keep is None else f"{tuple(keep.shape)} {keep.dtype}"
             raise GroupError(f"group {group.name!r} needs {group.size} booleans for its first structure, got {seen}")
+    if plan.materialise:
+        raise TrainError("materialise=True is not there yet; leave it out, and shrink the model at the end")
     for event in plan.timeline.events:
         if event.explores and not plan.values.remembers:
             raise TrainError("a plan that explores needs Values(remembers=True), to restore what it puts away")

@@ -23,6 +23,11 @@ class Plan:
             running statistics.
         steps: how long the run is to be, for messages and reports.
         explore_rate: the learning rate during an exploration, as a multiple of the loop's own.
+        train_cross_slices: whether a weight that belongs to an active unit and to a removed one (a kept filter on a
+            removed input) learns while exploring. Without it, only weights all of whose units are removed learn.
+        straight_through_decay: added to the gradient of a straight-through weight, times its hidden value, while it
+            is masked.
+        materialise: whether the model is really smaller, with its optimizer state, for as long as nothing explores.
     """
 
     keep: Mapping[str, Tensor]
@@ -31,3 +36,6 @@ class Plan:
     freeze: bool = True
     steps: int = 0
     explore_rate: float = 1.0
+    train_cross_slices: bool = True
+    straight_through_decay: float = 0.0
+    materialise: bool = False

@@ -24,7 +24,9 @@ _FORMAT = 1
 def _plan_mark(sparsifier: Sparsifier) -> str:
     plan = sparsifier.plan
     events = [(e.step, e.moves, e.stage, e.window, e.instead) for e in plan.timeline.events]
-    what = (plan.timeline.start, plan.values, plan.freeze, plan.explore_rate, events)
+    what: tuple[object, ...] = (plan.timeline.start, plan.values, plan.freeze, plan.explore_rate, events)
+    if (more := (plan.train_cross_slices, plan.straight_through_decay)) != (True, 0.0):
+        what += more  # materialise does not change what is computed, and states go from one to the other
     # Criteria of the user's own may print their address, which is another one in every process.
     return hashlib.sha256(re.sub(r" at 0x[0-9a-fA-F]+", "", repr(what)).encode()).hexdigest()
 
