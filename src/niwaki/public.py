@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from .allocate import ErdosRenyi, ErdosRenyiKernel, Global, Patterned, Uniform, ranked
+from .allocate import (
+    Bytes,
+    ErdosRenyi,
+    ErdosRenyiKernel,
+    Global,
+    Latency,
+    Macs,
+    Parameters,
+    Patterned,
+    Uniform,
+    knapsack,
+    ranked,
+)
 from .core import (
     AddressError,
     BudgetError,
@@ -102,6 +114,7 @@ __all__ = [
     "AddressError",
     "BrainDamage",
     "BudgetError",
+    "Bytes",
     "Drop",
     "ErdosRenyi",
     "ErdosRenyiKernel",
@@ -121,13 +134,16 @@ __all__ = [
     "H2",
     "HInfinity",
     "Lamp",
+    "Latency",
     "Ledger",
+    "Macs",
     "Magnitude",
     "Movement",
     "NiwakiError",
     "NormScale",
     "Normalised",
     "Outcome",
+    "Parameters",
     "Parity",
     "Patterned",
     "Plan",
@@ -172,6 +188,7 @@ __all__ = [
     "gmp",
     "heads",
     "iee",
+    "knapsack",
     "last",
     "latency",
     "linear",

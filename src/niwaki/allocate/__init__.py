@@ -1,22 +1,29 @@
 """How many units stay, and therefore which."""
 
 from .budget import check_density, keep_top
+from .cost import Bytes, Latency, Macs, Parameters
+from .knapsack import knapsack
 from .local import ErdosRenyi, ErdosRenyiKernel, Uniform
 from .pattern import Patterned
 from .proportional import Claim, capped, proportional
 from .ranked import Cost, Global, ranked
 
 __all__ = [
+    "Bytes",
     "Claim",
     "Cost",
     "ErdosRenyi",
     "ErdosRenyiKernel",
     "Global",
+    "Latency",
+    "Macs",
+    "Parameters",
     "Patterned",
     "Uniform",
     "capped",
     "check_density",
     "keep_top",
+    "knapsack",
     "proportional",
     "ranked",
 ]

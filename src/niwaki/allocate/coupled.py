@@ -1,0 +1,86 @@
+"""Choices whose costs depend on each other: the width a layer reads is the width another one makes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from ..core.costs import Layer, Limit, NetworkCost
+from .ladders import Ladder, Real
+
+Places = list[int]
+
+
+def _lengths(cost: NetworkCost, layer: Layer, counts: Mapping[str, Any]) -> list[Any]:
+    return [
+        axis.size - sum(per * (cost.sizes[g] - counts.get(g, cost.sizes[g])) for g, per in axis.units.items())
+        for axis in layer.axes
+    ]
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """Which count to take of each ladder, within all limits. A choice is one place per ladder."""
+
+    ladders: Sequence[Ladder]
+    limits: Sequence[Limit]
+
+    @cached_property
+    def _layers(self) -> list[list[list[Layer]]]:
+        """Per ladder and limit, the layers that depend on the group."""
+        own: dict[str, list[list[Layer]]] = {g.group.name: [[] for _ in self.limits] for g in self.ladders}
+        for i, limit in enumerate(self.limits):
+            for layer in limit.cost.layers:
+                for name in own.keys() & {name for axis in layer.axes for name in axis.units}:
+                    own[name][i].append(layer)
+        return [own[ladder.group.name] for ladder in self.ladders]
+
+    @cached_property
+    def beside(self) -> list[set[int]]:
+        """Per ladder, the ladders whose costs depend on its count, itself among them."""
+        held: dict[int, set[int]] = {}
+        for i, rows in enumerate(self._layers):
+            if len(self.ladders[i].counts) > 1:
+                for layer in (layer for row in rows for layer in row):
+                    held.setdefault(id(layer), set()).add(i)
+        together = [{i} for i in range(len(self.ladders))]
+        for several in held.values():
+            for i in several:
+                together[i] |= several
+        return together
+
+    @property
+    def is_separable(self) -> bool:
+        """Whether the cost is a sum of one function per group."""
+        return all(len(several) == 1 for several in self.beside)
+
+    def counts(self, places: Places) -> dict[str, int]:
+        """The units that each group keeps."""
+        return {g.group.name: int(g.counts[p]) for g, p in zip(self.ladders, places, strict=True)}
+
+    def value(self, places: Places) -> float:
+        """What the kept units are worth together."""
+        return sum(float(g.values[p]) for g, p in zip(self.ladders, places, strict=True))
+
+    def costs(self, places: Places) -> Real:
+        """What is left costs, ``[limits]``."""
+        counts = self.counts(places)
+        return np.array([limit.cost(counts) for limit in self.limits])
+
+    def fits(self, places: Places) -> bool:
+        """Whether every limit is held, exactly."""
+        return bool(np.all(self.costs(places) <= [limit.most for limit in self.limits]))
+
+    def change(self, i: int, places: Places, low: int, high: int) -> Real:
+        """What the costs change by if one ladder goes to the places from ``low`` to ``high``: ``[limits, places]``."""
+        ladder, counts = self.ladders[i], self.counts(places)
+        name, at = ladder.group.name, np.append(ladder.counts[low : high + 1], ladder.counts[places[i]])
+        rows = np.zeros((len(self.limits), len(at)))
+        for row, limit, layers in zip(rows, self.limits, self._layers[i], strict=True):
+            for layer in layers:
+                row += layer.at(_lengths(limit.cost, layer, {**counts, name: at}))
+        return rows[:, :-1] - rows[:, -1:]
