@@ -7,6 +7,7 @@ from .local import ErdosRenyi, ErdosRenyiKernel, Uniform
 from .pattern import Patterned
 from .proportional import Claim, capped, proportional
 from .ranked import Cost, Global, ranked
+from .uniform_width import uniform_width
 
 __all__ = [
     "Bytes",
@@ -26,4 +27,5 @@ __all__ = [
     "knapsack",
     "proportional",
     "ranked",
+    "uniform_width",
 ]
