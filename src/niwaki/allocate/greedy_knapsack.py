@@ -60,6 +60,8 @@ def choose_greedily(costs: Sequence[Real], values: Sequence[Real], capacity: flo
     states = size + sum(-w for _, w, _ in items if w < 0) + 1
     best, taken = np.zeros(states), np.zeros((len(items), states), dtype=bool)
     for i, (group, weight, value) in enumerate(items):
+        if abs(weight) >= states:  # it fits in no state
+            continue
         fits = slice(max(weight, 0), states + min(weight, 0))
         left = slice(max(-weight, 0), states - max(weight, 0))
         gain = best[left] + value - best[fits]
