@@ -14,6 +14,7 @@ from .allocate import (
     Uniform,
     knapsack,
     ranked,
+    uniform_width,
 )
 from .core import (
     AddressError,
@@ -53,7 +54,7 @@ from .criteria import (
     Taylor,
     Wanda,
 )
-from .measure import Ledger, Timing, Timings, count_flops, latency
+from .measure import LatencyTable, Ledger, Timing, Timings, count_flops, latency, latency_table
 from .methods import acdc, dense, gmp, iee, last, rigl, sparse_evolution, static
 from .moves import (
     Drop,
@@ -108,7 +109,7 @@ from .structure import (
     verify,
     weights,
 )
-from .train import Plan, Sparsifier, Values, reestimate_norms
+from .train import Plan, Sparsifier, Values, reestimate_norms, usual_values
 
 __all__ = [
     "AddressError",
@@ -135,6 +136,7 @@ __all__ = [
     "HInfinity",
     "Lamp",
     "Latency",
+    "LatencyTable",
     "Ledger",
     "Macs",
     "Magnitude",
@@ -191,6 +193,7 @@ __all__ = [
     "knapsack",
     "last",
     "latency",
+    "latency_table",
     "linear",
     "load",
     "load_checkpoint",
@@ -220,6 +223,8 @@ __all__ = [
     "states",
     "static",
     "tensor_masks",
+    "uniform_width",
+    "usual_values",
     "verify",
     "weights",
     "write_report",

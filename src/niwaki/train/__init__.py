@@ -3,6 +3,6 @@
 from .plan import Plan
 from .reestimate import reestimate_norms
 from .sparsifier import Sparsifier
-from .values import Values
+from .values import Values, usual_values
 
-__all__ = ["Plan", "Sparsifier", "Values", "reestimate_norms"]
+__all__ = ["Plan", "Sparsifier", "Values", "reestimate_norms", "usual_values"]

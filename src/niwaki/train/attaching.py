@@ -17,9 +17,32 @@ from ..core.names import parameters_of
 from .listen import AT_HAND
 from .plan import Plan
 from .surgery import all_parameters
+from .values import is_dead_at_zero
 
 if TYPE_CHECKING:
     from .sparsifier import Sparsifier
+
+
+def _check_alive(plan: Plan, groups: Sequence[Group]) -> None:
+    events, values = plan.timeline.events, plan.values
+    dead = [group for group in groups if is_dead_at_zero(group)]
+    if not dead:
+        return
+    name, remedy = dead[0].name, "pass explore_init='mru_random' and grow_init='explored', or Values of that kind"
+    if any(move.name in ("grow", "restore") for event in events for move in event.moves) and (
+        values.grow == "zero" or not values.remembers
+    ):
+        raise TrainError(
+            f"units of group {name!r} lie in several tensors, and one that comes back with zeros in all of them never "
+            f"gets a gradient; {remedy}, which need remembers=True"
+        )
+    if any(event.explores for event in events):
+        never = any(not bool(plan.keep[group.name].all()) for group in dead)
+        if values.explore == "zero" or (values.explore == "mru_zero" and never):
+            raise TrainError(
+                f"units of group {name!r} lie in several tensors, and get no gradient while they explore from zeros in "
+                f"all of them (explore_init={values.explore!r}); {remedy}"
+            )
 
 
 def check_plan(plan: Plan, groups: Sequence[Group], probe: Probe | None) -> None:
@@ -33,7 +56,8 @@ def check_plan(plan: Plan, groups: Sequence[Group], probe: Probe | None) -> None
     Raises:
         GroupError: a group whose first structure is missing or has another size.
         SignalError: a criterion needs a signal that nobody will collect.
-        TrainError: an exploration without memory, or a gradient criterion with nothing to average.
+        TrainError: an exploration without memory, a gradient criterion with nothing to average, or channels that would
+            come back dead.
     """
     for group in groups:
         keep = plan.keep.get(group.name)
@@ -42,6 +66,7 @@ def check_plan(plan: Plan, groups: Sequence[Group], probe: Probe | None) -> None
             raise GroupError(f"group {group.name!r} needs {group.size} booleans for its first structure, got {seen}")
     if plan.materialise:
         raise TrainError("materialise=True is not there yet; leave it out, and shrink the model at the end")
+    _check_alive(plan, groups)
     for event in plan.timeline.events:
         if event.explores and not plan.values.remembers:
             raise TrainError("a plan that explores needs Values(remembers=True), to restore what it puts away")

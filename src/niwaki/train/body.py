@@ -37,16 +37,32 @@ class Body:
     partial: list[str] = field(default_factory=list)
     version: int = 0
     beside: Mapping[str, nn.Parameter] = field(default_factory=dict)
+    cross_slices: bool = True
 
-    def lay(self, gates: GateMap, home: Mapping[str, Tensor]) -> None:
-        """Compute the masks of all tensors from the gates of all units."""
+    def lay(self, gates: GateMap, home: Mapping[str, Tensor], *, frozen: bool = False) -> None:
+        """Compute the masks of all tensors from the gates of all units.
+
+        Args:
+            gates: of every group.
+            home: the structure to deliver.
+            frozen: whether what is active stands still, and with it what belongs to no unit. A weight of two units then
+                learns if either of them does (with ``cross_slices``), since what a reactivated channel puts out must
+                be learned to be used; else only if both do.
+        """
         self.version += 1
         self.home = tensor_masks(self.groups, home)
         if all(gate.forward is home[name] and gate.train is home[name] for name, gate in gates.items()):
             self.acts = self.learns = self.home
         else:
             self.acts = tensor_masks(self.groups, {name: gate.forward for name, gate in gates.items()})
-            self.learns = tensor_masks(self.groups, {name: gate.train for name, gate in gates.items()})
+            learns = {name: gate.train for name, gate in gates.items()}
+            if frozen and self.cross_slices:
+                still = tensor_masks(self.groups, {name: ~train for name, train in learns.items()})
+                self.learns = {name: ~mask for name, mask in still.items()}
+            else:
+                self.learns = tensor_masks(self.groups, learns)
+                if frozen:
+                    self.learns = {name: mask & ~self.home[name] for name, mask in self.learns.items()}
         self.partial = [name for name, mask in self.acts.items() if not bool(mask.all())]
 
     @torch.no_grad()
@@ -68,12 +84,17 @@ class Body:
                 torch._foreach_mul_([self.tensors[n] for n in self.partial], [self.acts[n] for n in self.partial])
             return
         for name, tensor in self.tensors.items():
-            tensor.copy_(torch.where(self.learns[name], tensor, self.memory[name]))
+            still = self.memory[name]
+            if (
+                self.values.explore == "zero" and not self.cross_slices
+            ):  # what neither is active nor learns explores from zero too
+                still = still * self.home[name]
+            tensor.copy_(torch.where(self.learns[name], tensor, still))
 
     @torch.no_grad()
     def open(self, optimizer: Optimizer, gates: GateMap, home: Mapping[str, Tensor], *, freeze: bool) -> None:
         """Begin an exploration."""
-        self.lay(gates, home)
+        self.lay(gates, home, frozen=freeze)
         for name, tensor in self.tensors.items():
             wake(self.values, tensor, self.home[name], self.memory[name])
             if not freeze:

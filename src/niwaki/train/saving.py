@@ -61,7 +61,8 @@ def state_dict(sparsifier: Sparsifier) -> dict[str, Any]:
             "gates": {name: {"forward": gate.forward, "train": gate.train} for name, gate in s._gates.items()},
             "memory": s._body.memory,
             "held": s._body.held,
-            "statistics": s._saved_statistics,
+            "statistics": s._norms.saved,
+            "norm_memory": s._norms.memory,
             "listener": s._listener.state_dict(),
             "generator": s._generator.get_state(),
             "diary": {
@@ -128,10 +129,10 @@ def load_state_dict(sparsifier: Sparsifier, state: Mapping[str, Any]) -> None:
     else:
         s._gates = {name: Gates(keep, keep) for name, keep in s._home.items()}
     body = s._body
-    body.lay(s._gates, s._home)
+    body.lay(s._gates, s._home, frozen=s.is_exploring and s.plan.freeze)
     body.memory = {name: value.to(body.tensors[name].device) for name, value in state["memory"].items()}
     body.held = None if state["held"] is None else _held(s, state["held"])
-    s._saved_statistics = {name: value.to(s._statistics[name].device) for name, value in state["statistics"].items()}
+    s._norms.load(state["statistics"], state.get("norm_memory", {}), s._home)
     s._listener.load_state_dict(state["listener"], devices)
     s._generator.set_state(state["generator"].to(torch.uint8).cpu())
     diary = state["diary"]

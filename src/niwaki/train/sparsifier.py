@@ -24,7 +24,7 @@ from .body import Body
 from .diary import Diary
 from .listen import Listener, is_windowed
 from .meter import Meter
-from .norms import copies, put_back, running_statistics
+from .norms import Norms
 from .plan import Plan
 from .ranks import check_agreement
 from .scoring import Scores, loop_signals
@@ -82,13 +82,12 @@ class Sparsifier:
         self._home = {g.name: plan.keep[g.name].to(tensors[g.slices[0].tensor].device) for g in groups}
         self._gates: GateMap = {name: kept_gates(keep) for name, keep in self._home.items()}
         beside = {name: parameters[name] for name in tensors_of(groups) if name not in tensors}
-        self._body = Body(groups, tensors, plan.values, beside=beside)
+        self._body = Body(groups, tensors, plan.values, beside=beside, cross_slices=plan.train_cross_slices)
         self._body.lay(self._gates, self._home)
         self._diary = Diary.begin(self._home)
         self._listener = Listener()
         self._meter = Meter(model, next(iter(tensors)), example)
-        self._statistics = running_statistics(model)
-        self._saved_statistics: dict[str, Tensor] = {}
+        self._norms = Norms(model, groups)
         self._optimizer: Optimizer | None = None
         self._others: list[nn.Parameter] = []
         self._handles: list[RemovableHandle] = []
@@ -116,6 +115,7 @@ class Sparsifier:
         attaching.warn_unfrozen(self, inner)
         self._body.copy = copy
         self._body.begin(inner)
+        self._norms.begin(ema, remembers=self.plan.values.remembers)
         self._handles = [
             inner.register_step_pre_hook(self._before_step),
             inner.register_step_post_hook(self._after_step),
@@ -165,7 +165,11 @@ class Sparsifier:
         """Memory taken beyond model and optimizer: masks, remembered values, records, and what is put away."""
         diary, gates = self._diary, self._gates.values()
         units = [self._home, diary.cycle, diary.ever, diary.grown, diary.dropped, self._listener.sums]
-        tensors = [*self._body.held_tensors(), *(t for named in units for t in named.values())]
+        tensors = [
+            *self._body.held_tensors(),
+            *self._norms.held_tensors(),
+            *(t for named in units for t in named.values()),
+        ]
         tensors += [t for gate in gates for t in (gate.forward, gate.train)]
         storages = {t.untyped_storage().data_ptr(): t.untyped_storage().nbytes() for t in tensors}
         return sum(storages.values())
@@ -253,7 +257,7 @@ class Sparsifier:
             restore_rates(optimizer, self._rates)
             self._rates = []
         self._body.enforce(frozen=self._is_frozen)
-        put_back(self._statistics, self._saved_statistics)
+        self._norms.hold()
         self._meter.tick(self.stage, self._body, frozen=self._is_frozen)
         self.step += 1
         event = self.plan.timeline(self.step)
@@ -281,14 +285,12 @@ class Sparsifier:
 
     def _transition(self, gates: GateMap, home: dict[str, Tensor], explores: bool) -> None:
         assert self._optimizer is not None
+        # A chain may drop before it explores.
+        if not explores or any(home[name] is not keep for name, keep in self._home.items()):
+            between = {n: kept_gates(k) for n, k in home.items()} if explores else gates
+            self._body.change(self._optimizer, between, home, explored=self.is_exploring)
+            self._norms.change(self._home, home, explored=self.is_exploring)
         if explores:
-            if any(home[name] is not keep for name, keep in self._home.items()):  # a chain may drop before it explores
-                self._body.change(
-                    self._optimizer, {n: kept_gates(k) for n, k in home.items()}, home, explored=self.is_exploring
-                )
             self._body.open(self._optimizer, gates, home, freeze=self.plan.freeze)
-            self._saved_statistics = copies(self._statistics) if self.plan.freeze else {}
-        else:
-            self._body.change(self._optimizer, gates, home, explored=self.is_exploring)
-            self._saved_statistics = {}
+            self._norms.open(home, freeze=self.plan.freeze)
         self._gates, self._home, self.is_exploring = gates, home, explores

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import torch
 from torch import Tensor
+
+from ..core.group import Group
 
 ExploreInit = Literal["mru_zero", "mru_random", "zero"]
 GrowInit = Literal["mru", "explored", "zero"]
@@ -15,6 +18,9 @@ GrowInit = Literal["mru", "explored", "zero"]
 @dataclass(frozen=True)
 class Values:
     """Which value a weight starts from. MRU is the value it had when it was last in use.
+
+    A unit that lies in several tensors, such as a channel with the weights that make it and those that read it, is dead
+    when all of them are zero: each one's gradient is a product with the others. `usual_values` gives what fits.
 
     Args:
         explore: at the start of an exploration: ``mru_zero`` (the last active value, zero if never active),
@@ -28,6 +34,37 @@ class Values:
     grow: GrowInit = "zero"
     carry: bool = False
     remembers: bool = True
+
+
+def is_dead_at_zero(group: Group) -> bool:
+    """Whether units with all their weights at zero get no gradient: those that lie in more than one tensor."""
+    return len({where.tensor for where in group.slices}) > 1
+
+
+def usual_values(
+    groups: Sequence[Group], explore: ExploreInit | None = None, grow: GrowInit | None = None, *, carry: bool = False
+) -> Values:
+    """The values for a method that explores, with what the caller left open filled in (*ours*).
+
+    Single weights, blocks and patterns explore and grow from zero. Channels, heads and whatever else is dead at zero
+    explore from their last active values, or from those of the dense network if they never were active
+    (``mru_random``), and grow with what exploration made of them (``explored``), for which they were chosen.
+
+    Args:
+        groups: the groups.
+        explore: what to explore from, if it is settled.
+        grow: what to grow from, if it is settled.
+        carry: see `Values`.
+
+    Returns:
+        The values.
+
+    >>> from niwaki.structure.declare import weights
+    >>> usual_values(weights(torch.nn.Linear(2, 2)), grow="mru")
+    Values(explore='zero', grow='mru', carry=False, remembers=True)
+    """
+    dead = any(is_dead_at_zero(group) for group in groups)
+    return Values(explore or ("mru_random" if dead else "zero"), grow or ("explored" if dead else "zero"), carry)
 
 
 def first_memory(values: Values, tensor: Tensor, mask: Tensor) -> Tensor:
