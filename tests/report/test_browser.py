@@ -8,6 +8,7 @@ from PIL import Image
 
 from niwaki.report import write_report
 from tests.report.browser import Browser, find_browser
+from tests.report.latent import make_cut
 from tests.report.synthetic import make_run
 
 WIDTHS = (360, 1400)
@@ -30,7 +31,10 @@ def pages(tmp_path_factory):
     many = [one, make_run(folder / "two", seed=1, config=switches), make_run(folder / "stopped", "gmp", stop=500)]
     many += [make_run(folder / f"{m}{d}", m, density=d) for m in ("rigl", "acdc", "static") for d in (0.1, 0.001)]
     many += [make_run(folder / "dense", "dense"), make_run(folder / ("wide" * 20), "static", config=long)]
+    cuts = [make_cut(folder / f"cut{n}", 0.3 + 0.2 * n, 0.8 + 0.05 * n, latency=0.3 + 0.2 * n) for n in range(3)]
     return {
+        "cut": write_report(cuts[:1], folder / "cut.html"),
+        "cuts": write_report([*cuts, many[-2]], folder / "cuts.html"),
         "one": write_report([one], folder / "one.html"),
         "many": write_report(many, folder / "many.html"),
     }
@@ -41,14 +45,14 @@ def _pixels(path, left, right):
         return np.asarray(picture.convert("RGB"), dtype=float)[:, left:right]
 
 
-@pytest.mark.parametrize("name", ["one", "many"])
+@pytest.mark.parametrize("name", ["one", "many", "cut", "cuts"])
 def test_nothing_is_wider_than_the_window(browser, pages, name):
     found = browser.measure(pages[name], (*WIDTHS, 800))
     assert sorted(int(width) for width in found) == [360, 800, 1400]
     for width, page in found.items():
         assert page["inner"] == int(width)
         assert page["scroll"] <= page["inner"], f"{width} pixels"
-        assert page["shown"] >= 6
+        assert page["shown"] >= {"one": 6, "many": 6, "cut": 7, "cuts": 4}[name]
         assert page["out"] == [], "labels stick out of their drawing"
 
 

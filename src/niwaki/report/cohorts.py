@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from .read import Run, number, text
-from .readable import share
+from .readable import listed, share
 
 _NAMES = {
     "iee": "IEE",
@@ -18,10 +18,16 @@ _NAMES = {
     "gmp": "GMP",
     "acdc": "AC/DC",
     "static": "Static",
+    "halp": "HALP",
+    "smcp": "SMCP",
     "dense": "Dense",
 }
 # Runs that differ in any other setting are not the same experiment.
-_FREE = {"seed", "command", "threads", "device", "checkpoint_every", "method", "density", "switches"}
+_FREE = {"seed", "command", "threads", "device", "checkpoint_every", "method", "density", "switches", "table"}
+# So many methods have a colour that no other one takes.
+_KEPT_TONES = 6
+_BUDGETS = {"latency": "latency", "macs": "MACs", "parameters": "parameters"}
+_FREE |= set(_BUDGETS)
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,17 +50,27 @@ class Cohort:
 
     @property
     def variant(self) -> str:
-        """The label without the density: what one colour stands for."""
-        return self.label.replace(f" {share(self.density)}", "", 1)
+        """The label without what was asked: what one colour stands for."""
+        return self.label.replace(f" {self.asked}", "", 1)
+
+    @property
+    def asked(self) -> str:
+        """What was asked for: a density such as 5 %, or a budget such as 50 % of the latency."""
+        return _asked(self.first)
+
+    @property
+    def has_budget(self) -> bool:
+        """Whether a cost was asked for, and not a density."""
+        return bool(asked_budget(self.first))
 
     @property
     def is_dense(self) -> bool:
         """Whether nothing is removed."""
-        return self.density == 1.0
+        return self.density == 1.0 and not self.has_budget
 
     @property
     def density(self) -> float:
-        """The density asked for."""
+        """The density asked for, or the share of the first cost."""
         return asked_density(self.first)
 
     @property
@@ -80,9 +96,21 @@ def method_name(run: Run) -> str:
 
 
 def asked_density(run: Run) -> float:
-    """The density a run was asked for; 1 where nothing was asked."""
-    density = number(run.config, "density")
+    """The density a run was asked for, or the share of the first cost it was; 1 where nothing was asked."""
+    density = next(iter(asked_budget(run).values()), number(run.config, "density"))
     return 1.0 if density is None or str(run.config["method"]).lower() == "dense" else density
+
+
+def asked_budget(run: Run) -> dict[str, float]:
+    """The shares of costs that a run was asked for, by what they are shares of; empty where it was a density."""
+    if str(run.config["method"]).lower() == "dense":
+        return {}
+    return {words: found for key, words in _BUDGETS.items() if (found := number(run.config, key)) is not None}
+
+
+def _asked(run: Run) -> str:
+    shares = [f"{share(value)} of the {words}" for words, value in asked_budget(run).items()]
+    return listed(shares) if shares else share(asked_density(run))
 
 
 def cohorts_of(runs: Sequence[Run]) -> tuple[Cohort, ...]:
@@ -104,13 +132,13 @@ def cohorts_of(runs: Sequence[Run]) -> tuple[Cohort, ...]:
 
 
 def _key(run: Run) -> str:
-    return json.dumps([method_name(run), asked_density(run), _settings(run)], sort_keys=True, default=str)
+    return json.dumps([method_name(run), _asked(run), _settings(run)], sort_keys=True, default=str)
 
 
 def _settings(run: Run) -> dict[str, object]:
     """Everything that makes an experiment another one, the method's switches included."""
     switches = run.config.get("switches")
-    settings = {key: value for key, value in run.config.items() if key not in _FREE}
+    settings = {key: value for key, value in run.config.items() if key not in _FREE and value is not None}
     if isinstance(switches, dict):
         settings |= {f"{key}=": value for key, value in switches.items() if key != "seed"}
     return settings
@@ -124,8 +152,8 @@ def _rank(cohort: Cohort) -> int:
 def _with_labels(found: list[Cohort]) -> list[Cohort]:
     out = []
     for cohort in found:
-        alike = [c for c in found if (c.method, c.density, c.task) == (cohort.method, cohort.density, cohort.task)]
-        name = cohort.method if cohort.is_dense else f"{cohort.method} {share(cohort.density)}"
+        alike = [c for c in found if (c.method, c.asked, c.task) == (cohort.method, cohort.asked, cohort.task)]
+        name = cohort.method if cohort.is_dense else f"{cohort.method} {cohort.asked}"
         label = ", ".join([name, *_differences(cohort, alike)])
         out.append(replace(cohort, label=label))
     return out
@@ -154,11 +182,13 @@ def _differences(cohort: Cohort, alike: list[Cohort]) -> list[str]:
 def _with_tones(found: list[Cohort]) -> tuple[Cohort, ...]:
     """The usual methods keep their colours in every report; variants and other methods take the next free ones."""
     usual = [name for name in dict.fromkeys(_NAMES.values()) if name != "Dense"]
+    variants = dict.fromkeys((c.variant, c.method) for c in found if not c.is_dense)
     tones: dict[str, int] = {}
-    for cohort in found:
-        if cohort.variant in tones or cohort.is_dense:
-            continue
-        own = usual.index(cohort.method) if cohort.method in usual else len(usual)
-        taken = set(tones.values())
-        tones[cohort.variant] = own if own not in taken else next(n for n in range(len(usual), 10**6) if n not in taken)
+    for variant, method in variants:
+        own = usual.index(method) if method in usual else None
+        if own is not None and own not in tones.values():
+            tones[variant] = own
+    for variant, _ in variants:
+        if variant not in tones:
+            tones[variant] = next(n for n in range(_KEPT_TONES, 10**6) if n not in tones.values())
     return tuple(replace(c, tone=None if c.is_dense else tones[c.variant]) for c in found)

@@ -56,6 +56,8 @@ def part(run: Run) -> str | None:
 
     A run that tells the part of its evaluations measures its result on the test part.
     """
+    if run.result is not None and "part" in run.result:
+        return text(run.result, "part")
     seen = text(run.evals[-1], "part", "") if run.evals else ""
     return ("test" if run.is_finished else seen) if seen else None
 
@@ -100,12 +102,17 @@ def _last(run: Run, key: str) -> float | None:
 
 @dataclass(frozen=True, eq=False)
 class Block:
-    """Cohorts that may be compared: one task and density, with the dense runs of that task beside them."""
+    """Cohorts that may be compared: one task, one density or budget, with the dense runs of that task beside them."""
 
     task: tuple[str, str]
-    density: float
+    asked: str
     cohorts: tuple[Cohort, ...]
     dense: tuple[Cohort, ...] = ()
+
+    @property
+    def density(self) -> float:
+        """The density asked for, or the share of the first cost."""
+        return self.cohorts[0].density if self.cohorts else 1.0
 
     @property
     def everyone(self) -> tuple[Cohort, ...]:
@@ -114,23 +121,23 @@ class Block:
 
 
 def blocks_of(cohorts: Sequence[Cohort]) -> tuple[Block, ...]:
-    """Put cohorts of one task and density together.
+    """Put cohorts of one task, and one density or budget, together.
 
     Args:
         cohorts: the cohorts.
 
     Returns:
-        One block per task and density below 1; a task with dense runs alone has one block without references.
+        One block per task and density or budget; a task with dense runs alone has one block without references.
     """
     blocks = []
     for task in dict.fromkeys(c.task for c in cohorts):
         mine = [c for c in cohorts if c.task == task]
         dense = tuple(c for c in mine if c.is_dense)
-        densities = [d for d in dict.fromkeys(c.density for c in mine) if d != 1.0]
-        for d in densities:
-            blocks.append(Block(task, d, tuple(c for c in mine if c.density == d and not c.is_dense), dense))
-        if not densities:
-            blocks.append(Block(task, 1.0, dense))
+        asked = dict.fromkeys(c.asked for c in mine if not c.is_dense)
+        for words in asked:
+            blocks.append(Block(task, words, tuple(c for c in mine if c.asked == words and not c.is_dense), dense))
+        if not asked:
+            blocks.append(Block(task, "", dense))
     return tuple(blocks)
 
 
@@ -210,7 +217,8 @@ def row(cohort: Cohort, verdict: Verdict) -> dict[str, Any]:
         "method": cohort.method,
         "model": cohort.task[0],
         "data": cohort.task[1],
-        "density": cohort.density,
+        "density": None if cohort.has_budget else cohort.density,
+        "asked": cohort.asked,
         "steps": cohort.first.steps,
         "runs": len(cohort.counted),
         "unfinished": sum(not run.is_finished for run in cohort.runs),

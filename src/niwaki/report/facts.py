@@ -10,7 +10,7 @@ from .cohorts import Cohort, cohorts_of
 from .compare import Block, blocks_of, part
 from .document import Namer
 from .read import Run, read_runs, text
-from .readable import compact, count, share
+from .readable import compact, count
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +46,9 @@ class Facts:
         """What a block is called above its pictures; nothing if it is the only one."""
         if self.has_one_block:
             return ""
-        words = "Dense" if block.density == 1 else f"Density {share(block.density)}"
+        asked = block.cohorts[0] if block.cohorts else None
+        words = "Dense" if asked is None or asked.is_dense else asked_words(asked)
+        words = words[:1].upper() + words[1:]
         return words if len({b.task for b in self.blocks}) == 1 else f"{words}, {block.task[0]} on {block.task[1]}"
 
 
@@ -68,6 +70,11 @@ def gather(folders: Sequence[Path]) -> Facts:
     runs = read_runs(folders)
     cohorts = cohorts_of(runs)
     return Facts(runs, cohorts, blocks_of(cohorts), Namer())
+
+
+def asked_words(cohort: Cohort) -> str:
+    """What a cohort was asked for, in a sentence."""
+    return cohort.asked if cohort.has_budget else f"density {cohort.asked}"
 
 
 def weight_words(value: float) -> str:

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-from .charts.axes import Axis
-from .charts.rows import RowChart, Value, draw_rows
-from .document import Cell, Figure, Group, Section, Table, cells, drawn, point_keys
-from .readable import compact, count, counted, percent, plain, points, share
+from .document import Cell, Group, Namer, Section, Table, cells
+from .latencies import latency_of
+from .readable import compact, count, counted, listed, moment, percent, plain, points, share
 from .sections.headline import Headline, Tile
+from .sections.latency import latency_section
+from .sections.widths import widths_figure
 from .sheet import sheet, write_sheet
 
 _STEPS = {"cut": "after the cut", "norms": "norms measured anew", "finetuned": "fine-tuned"}
-_MOST_ROWS = 120
+_COSTS = {"latency": "predicted latency", "macs": "MACs", "parameters": "parameters"}
 
 
 def write_pruning_page(result: Mapping[str, Any], command: str, path: Path) -> Path:
@@ -43,7 +43,15 @@ def pruning_page(result: Mapping[str, Any], command: str) -> str:
     Returns:
         HTML.
     """
-    sections = [_widths(result), _layers(result), _quality(result), _proof(result), _untouched(result), _again(command)]
+    sections = [
+        _widths(result),
+        _layers(result),
+        _latency(result),
+        _quality(result),
+        _proof(result),
+        _untouched(result),
+        _again(command),
+    ]
     return sheet(_headline(result), [section for section in sections if section is not None])
 
 
@@ -57,14 +65,20 @@ def _headline(result: Mapping[str, Any]) -> Headline:
     # Options of an address, such as a file of weights, say little and are long.
     title = f"{asked['model'].partition('?')[0]} with {share(after / before)} of its parameters"
     kind = "units" if asked["units"] == "all" else asked["units"]
+    shares = [(asked["density"], asked["share_of"])]
+    if result.get("budget"):
+        shares = [(one["asked"], _COSTS[one["cost"]]) for one in result["budget"]]
     lead = (
         f"{count(result['units'][1])} of {count(result['units'][0])} {kind} stay, chosen by {asked['criterion']}; "
-        f"asked for {share(asked['density'])} of the {asked['share_of']}."
+        f"asked for {listed([f'{share(some)} of the {words}' for some, words in shares])}."
     )
     tiles = [
         Tile("Parameters", compact(after), f"of {compact(before)}"),
         Tile("MACs", compact(new), f"of {compact(old)}"),
     ]
+    latency = latency_of(result)
+    if latency is not None and latency.small.measured is not None:
+        tiles.append(Tile("Latency", moment(latency.small.measured), f"of {moment(latency.dense.measured)}"))
     dense, now = result["dense"]["accuracy"], _last(result)
     if dense is not None and now is not None:
         tiles.append(Tile("Accuracy", percent(now), f"{percent(dense)} before, {points(now - dense)}"))
@@ -77,31 +91,14 @@ def _headline(result: Mapping[str, Any]) -> Headline:
 
 def _widths(result: Mapping[str, Any]) -> Section:
     names = "widths", "Widths", "What stays of each group"
-    groups = result["groups"]
-    if not groups:
+    if not result["groups"]:
         return Section(*names, missing="No group of units was found; the reasons stand below.")
-    shown = groups[:_MOST_ROWS]
-    rows = [
-        (g["name"], [_mark("before", g["units"], 0), _mark("after", g["kept"], 1)])
-        for g in shown
-    ]  # fmt: skip
-    top = max(g["units"] for g in shown)
-    chart = RowChart("Widths", "Units of each group before and after.", rows, Axis("units", low=0.0, high=float(top)))
-    drawings = drawn(partial(draw_rows, chart), "widths-figure", half=False)
-    caption = "Units of each group, before and after."
-    if len(groups) > len(shown):
-        caption += f" The first {_MOST_ROWS} of {len(groups)} groups; the table has all."
-    columns = ["group", "kind", "before", "after", "density"]
-    lines = [
-        cells(g["name"], g["kind"], count(g["units"]), count(g["kept"]), share(g["kept"] / g["units"])) for g in groups
-    ]
-    table = Table("All groups", columns, lines, is_long=True)
-    figure = Figure("widths-figure", drawings, caption, point_keys([("before", 0, 0), ("after", 1, 0)]), table)
-    return Section(*names, groups=[Group("", [figure])])
+    return Section(*names, groups=[Group("", [widths_figure(result["groups"], "widths-figure")])])
 
 
-def _mark(name: str, value: int, tone: int) -> Value:
-    return Value(name, float(value), float(value), float(value), tone, 0)
+def _latency(result: Mapping[str, Any]) -> Section | None:
+    found = latency_of(result)
+    return None if found is None else latency_section(found, Namer())
 
 
 def _layers(result: Mapping[str, Any]) -> Section:
@@ -110,15 +107,21 @@ def _layers(result: Mapping[str, Any]) -> Section:
         f"{counted(len(result['groups']), 'group')}; the thinnest keeps {share(min(kept))}, the fullest "
         f"{share(max(kept))} of its units."
     )
-    table = Table(
-        "Asked and reached",
-        ["", "asked", "reached"],
-        [
-            cells("density", share(result["request"]["density"]), share(_reached(result))),
-            cells("a share of", result["request"]["share_of"], result["request"]["share_of"]),
-        ],
-    )
+    table = Table("Asked and reached", ["", "asked", "reached"], _asked_rows(result))
     return Section("asked", "Asked and reached", "Asked and reached", lead=lead, tables=[table])
+
+
+def _asked_rows(result: Mapping[str, Any]) -> list[list[Cell]]:
+    if result.get("budget"):
+        return [
+            cells(f"{_COSTS[one['cost']]}, of the dense", share(one["asked"]), share(one["reached"] / one["dense"]))
+            for one in result["budget"]
+        ]
+    share_of = result["request"]["share_of"]
+    return [
+        cells("density", share(result["request"]["density"]), share(_reached(result))),
+        cells("a share of", share_of, share_of),
+    ]
 
 
 def _reached(result: Mapping[str, Any]) -> float:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..core.errors import StoreError
+from .pruned import as_config, as_result, is_pruned
 
 Record = Mapping[str, Any]
 _KINDS = ("train", "eval", "move")
@@ -108,7 +109,7 @@ def _short_names(folders: Sequence[Path]) -> dict[Path, str]:
 
 
 def read_run(folder: Path, *, name: str | None = None) -> Run:
-    """Read one run folder.
+    """Read one run folder, or one that ``niwaki prune`` wrote.
 
     A last line of ``metrics.jsonl`` that was cut off by a kill is left out and noted. Where a resumed run wrote some
     steps twice, the later lines count.
@@ -127,6 +128,10 @@ def read_run(folder: Path, *, name: str | None = None) -> Run:
         raise StoreError(
             f"{folder} is not a run folder; give the folder itself, as `niwaki train` wrote it, with its config.json"
         )
+    if not (folder / "config.json").exists():
+        cut = _read_json(folder / "result.json", needed=False)
+        if cut is not None and is_pruned(cut):
+            return _read_cut(folder, name or folder.name, cut)
     config = _check_config(folder / "config.json", _read_json(folder / "config.json", needed=True) or {})
     result = _read_json(folder / "result.json", needed=False)
     # A run that wrote its result has written its ledger before.
@@ -136,6 +141,17 @@ def read_run(folder: Path, *, name: str | None = None) -> Run:
     train, evals, moves = (tuple(records[kind]) for kind in _KINDS)
     run = Run(folder, name or folder.name, config, versions, train, evals, moves, ledger, result, tuple(notes))
     return replace(run, notes=(*_state(run), *run.notes))
+
+
+def _read_cut(folder: Path, name: str, cut: Record) -> Run:
+    try:
+        config, result = _check_config(folder / "result.json", as_config(cut)), as_result(cut)
+    except (KeyError, IndexError, TypeError, ValueError, ZeroDivisionError) as error:
+        raise StoreError(
+            f"{folder / 'result.json'} is damaged ({type(error).__name__}: {error}); prune this model again"
+        ) from error
+    versions = cut.get("versions")
+    return Run(folder, name, config, versions if isinstance(versions, dict) else {}, (), (), (), None, result)
 
 
 def _state(run: Run) -> list[str]:

@@ -150,6 +150,18 @@ def duration(seconds: float | None) -> str:
     return f"{whole}{_SPACE}s"
 
 
+def moment(seconds: float | None) -> str:
+    """A short length of time, in the unit that suits it.
+
+    >>> [" ".join(moment(s).split()) for s in (0.0123, 4.2e-5, 1.5)]
+    ['12.3 ms', '42 µs', '1.5 s']
+    """
+    if seconds is None:
+        return UNKNOWN
+    factor, unit = next(((f, u) for f, u in ((1.0, "s"), (1e3, "ms")) if abs(seconds) * f >= 0.9995), (1e6, "µs"))
+    return f"{_short(seconds * factor, 3)}{_SPACE}{unit}"
+
+
 def size(count_of_bytes: float | None) -> str:
     """Memory, in powers of 1000.
 

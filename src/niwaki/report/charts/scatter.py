@@ -30,13 +30,29 @@ class Dot:
 
 @dataclass(frozen=True)
 class ScatterChart:
-    """Dots over one pair of axes."""
+    """Dots over one pair of axes; ``front`` draws the border of what is reached, left being cheaper and up better."""
 
     title: str
     description: str
     dots: Sequence[Dot]
     x: Axis
     y: Axis
+    front: bool = False
+
+
+def front_of(dots: Sequence[Dot]) -> list[Dot]:
+    """The dots that no other one beats: none is as far left and as high, and better in one of the two.
+
+    Args:
+        dots: the dots.
+
+    Returns:
+        Those that stay, from left to right.
+    """
+    return sorted(
+        (a for a in dots if not any(b.x <= a.x and b.y >= a.y and (b.x, b.y) != (a.x, a.y) for b in dots)),
+        key=lambda dot: (dot.x, dot.y),
+    )
 
 
 def draw_scatter(chart: ScatterChart, frame: Frame, ident: str) -> str:
@@ -56,13 +72,23 @@ def draw_scatter(chart: ScatterChart, frame: Frame, ident: str) -> str:
     left, top, right, bottom = frame.inner
     x, y = Scale(*xs, left, right, chart.x.log), Scale(*ys, bottom, top, chart.y.log)
     parts = axes(frame, (chart.x, x), (chart.y, y))
-    parts += _links(chart.dots, x, y)
+    parts += _border(chart.dots, x, y, right) if chart.front else _links(chart.dots, x, y)
     for dot in chart.dots:
         parts += _spread(dot, x, y)
     parts += [_dot(dot, chart, x, y) for dot in chart.dots]
     if frame.name != "half":
-        parts += _names(chart.dots, x, y, (left, top, right, bottom))
+        lines = _lines(chart.dots, x, y, right) if chart.front else []
+        parts += _names(chart.dots, x, y, (left, top, right, bottom), lines)
     return drawing(frame, ident, chart.title, chart.description, parts)
+
+
+def _border(dots: Sequence[Dot], x: Scale, y: Scale, right: float) -> list[str]:
+    """Stairs through the dots of the front: between two of them the left one is the best that is to be had."""
+    corners: list[tuple[float, float]] = []
+    for dot in front_of(dots):
+        corners += [(x(dot.x), corners[-1][1])] if corners else []
+        corners.append((x(dot.x), y(dot.y)))
+    return [tag("path", d=path([*corners, (right, corners[-1][1])]), class_="front")]
 
 
 def _links(dots: Sequence[Dot], x: Scale, y: Scale) -> list[str]:
@@ -122,10 +148,22 @@ def _dot(dot: Dot, chart: ScatterChart, x: Scale, y: Scale) -> str:
 Box = tuple[float, float, float, float]
 
 
-def _names(dots: Sequence[Dot], x: Scale, y: Scale, inner: Box) -> list[str]:
+def _lines(dots: Sequence[Dot], x: Scale, y: Scale, right: float) -> list[Box]:
+    """Where the stairs and the lines across lie, which names keep clear of where they can."""
+    boxes = [(x(d.x_range[0]), y(d.y) - 3, x(d.x_range[1]), y(d.y) + 3) for d in dots]
+    front = front_of(dots)
+    boxes.append((x(front[-1].x), y(front[-1].y) - 3, right, y(front[-1].y) + 3))
+    for a, b in zip(front, front[1:], strict=False):
+        boxes.append((x(a.x), y(a.y) - 3, x(b.x), y(a.y) + 3))
+        boxes.append((x(b.x) - 2, y(b.y), x(b.x) + 2, y(a.y)))
+    return boxes
+
+
+def _names(dots: Sequence[Dot], x: Scale, y: Scale, inner: Box, lines: Sequence[Box] = ()) -> list[str]:
     """Names beside their dots where there is a free place; the legend has them all."""
     taken = [_around(x(dot.x), y(dot.y)) for dot in dots]
     taken += [(x(d.x) - 4, y(d.y_range[1]), x(d.x) + 4, y(d.y_range[0])) for d in dots]
+    taken += lines
     parts = []
     for dot in sorted(dots, key=lambda dot: -dot.y):
         name = shortened(dot.name, _NAME)
@@ -146,7 +184,7 @@ def _around(cx: float, cy: float) -> Box:
 
 def _places(cx: float, cy: float, wide: float) -> Iterable[Box]:
     right, left, high = cx + 9, cx - 9 - wide, 15.0
-    for dy in (0.0, -13.0, 13.0):
+    for dy in (0.0, -13.0, 13.0, -20.0, 20.0):
         yield right, cy - high / 2 + dy, right + wide, cy + high / 2 + dy
         yield left, cy - high / 2 + dy, left + wide, cy + high / 2 + dy
     yield cx - wide / 2, cy - 24, cx + wide / 2, cy - 9

@@ -9,7 +9,7 @@ from ..charts.scatter import Dot, ScatterChart, draw_scatter
 from ..cohorts import Cohort
 from ..compare import accuracy, flops, spread
 from ..document import Cell, Figure, Group, Key, Section, Table, drawn, point_keys
-from ..facts import Facts
+from ..facts import Facts, asked_words
 from ..readable import compact, listed, percent, share
 
 _NAMES = "efficiency", "Accuracy and cost", "What training cost, and what it bought"
@@ -24,8 +24,8 @@ def efficiency(facts: Facts) -> Section:
     Returns:
         The section; it is missing if fewer than two cohorts can be drawn.
     """
-    densities = sorted({c.density for c in facts.cohorts}, reverse=True)
-    dots = {c: _dot(c, densities.index(c.density)) for c in facts.cohorts}
+    asked = list(dict.fromkeys(c.asked for c in facts.cohorts))
+    dots = {c: _dot(c, asked.index(c.asked)) for c in facts.cohorts}
     known = [c for c in facts.cohorts if dots[c] is not None]
     unknown = [c.label for c in facts.cohorts if dots[c] is None]
     if len(known) < 2:
@@ -70,11 +70,11 @@ def _figure(some: list[tuple[Cohort, Dot]], facts: Facts, heading: str) -> Figur
 
 def _keys(some: list[tuple[Cohort, Dot]]) -> list[Key]:
     """One entry per colour and one per shape, where there are several densities."""
-    shapes = {c.density: dot.shape for c, dot in some if not c.is_dense}
+    shapes = {asked_words(c): dot.shape for c, dot in some if not c.is_dense}
     if len(shapes) < 2:
         return point_keys((dot.name, dot.tone, dot.shape) for _, dot in some)
     colours = {dot.tone: (c.variant, dot.tone, dot.shape if c.is_dense else 0) for c, dot in some}
-    return point_keys([*colours.values(), *((f"density {share(d)}", None, shape) for d, shape in shapes.items())])
+    return point_keys([*colours.values(), *((words, None, shape) for words, shape in shapes.items())])
 
 
 def _numbers(dots: list[Dot]) -> Table:

@@ -82,11 +82,14 @@ def _lead(facts: Facts) -> str:
         seed = number(first.config, "seed")
         where = f"{models}, {first.steps:,} steps" + (f", seed {seed:.0f}." if seed is not None else ".")
         return where if first.is_finished else f"{where} {sentence(first.notes[0])}."
-    densities = [share(d) for d in sorted({c.density for c in facts.cohorts if not c.is_dense}, reverse=True)]
+    asked = [c for c in facts.cohorts if not c.is_dense]
+    densities = list(dict.fromkeys(c.asked for c in asked if not c.has_budget))
+    budgets = list(dict.fromkeys(c.asked for c in asked if c.has_budget))
     seeds = sorted({len(c.seeds) for c in facts.cohorts})
     many = f"{seeds[0]}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
     words = f"{counted(len(facts.runs), 'run')} of {models}"
     words += f" at density {listed(densities)}" if densities else ""
+    words += f"{' and' if densities else ''} within {listed(budgets)}" if budgets else ""
     words += f", {many} seed{'' if many == '1' else 's'} each."
     return f"{words} {in_a_sentence(facts)}".strip()
 
