@@ -144,7 +144,7 @@ class Prices(Protocol):
 class Limit:
     """A cost and the most it may be."""
 
-    cost: NetworkCost
+    cost: NetworkCost = field(repr=False)
     most: float
 
 

@@ -47,6 +47,8 @@ class Taylor:
         reduce: how batches are brought together.
         roles: which slices of a channel count; by default all. ``("in",)`` is the form of Molchanov 2017, activation
             times gradient, and ``("scale", "shift")`` that of 2019 for gates behind a norm.
+        fallback: the roles that count where a group has none of ``roles``, such as ``("out", "bias")`` for channels
+            without a norm; by default such a group is an error.
 
     Raises:
         SignalError: another grouping or reduce.
@@ -65,6 +67,7 @@ class Taylor:
     grouping: Grouping = "inside"
     reduce: Reduce = "abs_mean"
     roles: tuple[str, ...] | None = None
+    fallback: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         for what, allowed in ((self.grouping, get_args(Grouping)), (self.reduce, get_args(Reduce))):
@@ -89,7 +92,8 @@ class Taylor:
         Raises:
             SignalError: a mean over batches of sums inside units, which signals per tensor cannot give.
         """
-        group = with_roles(group, self.roles)
+        lacks = self.fallback is not None and not any(where.role in (self.roles or ()) for where in group.slices)
+        group = with_roles(group, self.fallback if lacks else self.roles)
         is_mean = self.reduce in ("mean_abs", "sq_mean")
         if is_mean and self.grouping == "inside" and not is_elementwise(group):
             one = "abs_mean" if self.reduce == "mean_abs" else "square"

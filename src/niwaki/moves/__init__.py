@@ -1,5 +1,6 @@
 """Schedules, timelines and the moves they play."""
 
+from .afford import Choose, Fit, Refill, Rewire, Settle, Shed, check_limits, counts_of
 from .chain import play
 from .drop import Drop
 from .explore import Explore
@@ -10,16 +11,24 @@ from .schedules import Curve, constant, cosine, cubic, exponential, geometric, l
 from .timeline import Event, Timeline, merged
 
 __all__ = [
+    "Choose",
     "Curve",
     "Drop",
     "Event",
     "Explore",
+    "Fit",
     "Grow",
     "Prune",
+    "Refill",
     "Restore",
+    "Rewire",
+    "Settle",
+    "Shed",
     "Timeline",
+    "check_limits",
     "constant",
     "cosine",
+    "counts_of",
     "cubic",
     "exponential",
     "geometric",

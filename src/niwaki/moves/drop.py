@@ -16,6 +16,11 @@ from ..core.group import Group
 from .pools import Normalise, Scope, lowest, pooled, split
 
 
+def _whole(group: Group, count: int) -> int:
+    # What leaves, leaves by portions: a group that keeps multiples has one before and after.
+    return count - count % group.multiple_of
+
+
 def _room(group: Group, home: Tensor, min_share: float) -> int:
     active = int(home.sum())
     if group.pattern is not None:
@@ -31,7 +36,8 @@ class Drop:
 
     In ``layer`` scope each group gives its own share; in ``global`` scope all groups compete, and a group keeps at
     least ``min_share`` of its units, so that no layer collapses. A group that is wholly active has nothing to swap with
-    and is passed over; none gives more units than it has removed ones to regrow.
+    and is passed over; none gives more units than it has removed ones to regrow. In ``layer`` scope units leave by
+    portions of the group's ``multiple_of``.
 
     Args:
         criterion: what tells the important from the rest.
@@ -67,9 +73,11 @@ class Drop:
         room = {g.name: min(_room(g, context.home[g.name], share), int(among[g.name].sum())) for g in context.groups}
         swappable = {g.name: int(context.home[g.name].sum()) for g in context.groups if room[g.name] > 0}
         if self.scope == "layer":
+            fair = {name: min(math.floor(self.fraction * active), room[name]) for name, active in swappable.items()}
             out = {
-                name: lowest(scores[name], among[name], min(math.floor(self.fraction * active), room[name]))
-                for name, active in swappable.items()
+                g.name: lowest(scores[g.name], among[g.name], _whole(g, fair[g.name]))
+                for g in context.groups
+                if g.name in fair
             }
         else:
             out = self._global(scores, among, room, math.floor(self.fraction * sum(swappable.values())))
