@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 import signal
 
 import numpy as np
@@ -20,6 +18,10 @@ from niwaki.patterns import (
     slices,
     state,
 )
+from niwaki.patterns.layout import lay_out
+from niwaki.patterns.memory import new_tally
+from niwaki.patterns.passes import Job
+from niwaki.patterns.shuffling import shuffled
 from niwaki.patterns.slices import Branch, Budget
 from tests.patterns.engines import ARRAYS, ENGINES
 
@@ -75,27 +77,21 @@ def test_processes(compiled):
     assert len(alone) > 0
 
 
-@pytest.mark.parametrize("backend", ["ray", "dask"])
-def test_other_backends(backend):
-    package = {"ray": "ray", "dask": "distributed"}[backend]
-    if importlib.util.find_spec(package) is None:
-        pytest.skip(f"{package} is not installed")
-    items, labels, strata = _data(width=10)
-    alone = significant_patterns(items, labels, strata, compiled=False)
-    assert len(alone) > 0  # else nothing would be compared
-    if backend == "ray":
-        ray = importlib.import_module("ray")
-        ray.init(num_cpus=2, include_dashboard=False)
-        importlib.import_module("ray.util.joblib").register_ray()
-        try:
-            with joblib.parallel_config(backend="ray"):
-                _same(alone, significant_patterns(items, labels, strata, workers=2, compiled=False))
-        finally:
-            ray.shutdown()
-    else:
-        with importlib.import_module("distributed").Client(n_workers=2, threads_per_worker=1, dashboard_address=None):
-            with joblib.parallel_config(backend="dask"):
-                _same(alone, significant_patterns(items, labels, strata, workers=2, compiled=False))
+@ENGINES
+def test_a_backend_may_hand_over_arrays_that_cannot_be_written(compiled):
+    # Dask and Ray share memory between tasks. Numba would compile anew for such arrays, for most of a minute.
+    items, labels, strata = _data(width=12 if compiled else 8)
+    layout = lay_out(items, labels, strata, 1)
+    job = Job(layout, shuffled(layout, 99, 0), "walk_compiled" if compiled else "walk_arrays")
+    tally = new_tally(layout, Search(permutations=99), state.SHUFFLE)
+    expected = passes._work(job, tally, [Branch()], 50, 1)
+    known = len(passes.engine_of(job.engine).run.signatures) if compiled else 0
+    for part in (*job.layout, *job.shuffles, *tally):
+        part.flags.writeable = False
+    found = passes._work(job, tally, [Branch()], 50, 1)
+    assert found.best.tolist() == expected.best.tolist()
+    assert found.left == expected.left and len(found.left) > 0
+    assert (len(passes.engine_of(job.engine).run.signatures) if compiled else 0) == known
 
 
 def _stop_after(share: float, stage: str = "search"):
@@ -118,7 +114,7 @@ def _planted(width=10):
 @pytest.mark.parametrize("workers", [1, 2])
 def test_what_is_proven_when_stopped_is_in_the_end_result(compiled, rule, workers, monkeypatch):
     monkeypatch.setattr(passes, "FIRST_SLICE", 8)
-    monkeypatch.setattr(passes.Budget, "adapt", lambda self: None)
+    monkeypatch.setattr(passes.Budget, "adapt", lambda self, worked=None: None)
     items, labels, strata = _planted()
     full = significant_patterns(items, labels, strata, Search(rule=rule), compiled=compiled)
     sizes = []
@@ -148,7 +144,7 @@ def test_what_is_proven_when_stopped_is_in_the_end_result(compiled, rule, worker
 @ENGINES
 def test_a_second_pass_that_is_stopped_keeps_what_it_has(compiled, monkeypatch):
     monkeypatch.setattr(passes, "FIRST_SLICE", 16)
-    monkeypatch.setattr(passes.Budget, "adapt", lambda self: None)
+    monkeypatch.setattr(passes.Budget, "adapt", lambda self, worked=None: None)
     items, labels, strata = _planted()
     full = significant_patterns(items, labels, strata, compiled=compiled)
     stop = _stop_after(0.5, "collect")
@@ -166,7 +162,7 @@ def test_a_second_pass_that_is_stopped_keeps_what_it_has(compiled, monkeypatch):
 @ENGINES
 def test_against_shuffles_nothing_is_proven_before_the_end(compiled, monkeypatch):
     monkeypatch.setattr(passes, "FIRST_SLICE", 16)
-    monkeypatch.setattr(passes.Budget, "adapt", lambda self: None)
+    monkeypatch.setattr(passes.Budget, "adapt", lambda self, worked=None: None)
     items, labels, strata = _planted()
     search = Search(permutations=99)
     part = significant_patterns(items, labels, strata, search, compiled=compiled, progress=_stop_after(0.5))
@@ -177,7 +173,7 @@ def test_against_shuffles_nothing_is_proven_before_the_end(compiled, monkeypatch
 @ENGINES
 def test_what_is_too_small_for_a_number_is_not_proven_by_that(compiled, monkeypatch):
     monkeypatch.setattr(passes, "FIRST_SLICE", 8)
-    monkeypatch.setattr(passes.Budget, "adapt", lambda self: None)
+    monkeypatch.setattr(passes.Budget, "adapt", lambda self, worked=None: None)
     generator = np.random.default_rng(0)
     items = generator.random((4000, 9)) < 0.5
     search, stop = Search(permutations=19), _stop_after(0.1)
@@ -194,7 +190,7 @@ def test_ctrl_c_waits_for_the_end_of_a_slice(compiled, monkeypatch):
     before = signal.getsignal(signal.SIGINT)
     asked: list[int] = []
     monkeypatch.setattr(passes, "FIRST_SLICE", 16)
-    monkeypatch.setattr(passes.Budget, "adapt", lambda self: None)
+    monkeypatch.setattr(passes.Budget, "adapt", lambda self, worked=None: None)
     engine = passes.engine_of("walk_compiled" if compiled else "walk_arrays")
 
     class Interrupted:
@@ -229,6 +225,21 @@ def test_a_branch_bounds_its_patterns():
     assert _most(5, None) == 31  # all non-empty subsets
     assert _most(5, 2) == 15  # 5 and 10
     assert _most(5, 0) == 0
+
+
+def test_a_slice_takes_longer_where_its_way_does(monkeypatch):
+    # The clock says how long a round takes, 0.1 s of search in each: a budget that only saw rounds would halve it.
+    monkeypatch.setattr(slices.time, "perf_counter", iter(np.arange(0, 100, 0.5)).__next__)
+    budget = Budget(256)
+    budget.adapt(0.1)  # 0.4 s on the way: 1.6 s of search are wanted
+    assert budget.patterns == 512
+    budget.adapt(0.45)  # 0.05 s on the way: 0.2 s are wanted, and this is more than twice as long
+    assert budget.patterns == 256
+    budget.adapt(0.4)  # 0.4 s are wanted
+    assert budget.patterns == 256
+    monkeypatch.setattr(slices.time, "perf_counter", iter(np.arange(1000, 9000, 60.0)).__next__)
+    budget.adapt(9.0)  # nearly a minute on the way: no slice shall take longer than some seconds all the same
+    assert budget.patterns == 128
 
 
 def test_a_budget_stays_a_number_that_fits(monkeypatch):

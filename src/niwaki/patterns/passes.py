@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
@@ -96,21 +97,30 @@ def run_pass(job: Job, tally: Tally) -> Outcome:
 
 @dataclass(frozen=True, eq=False)
 class _Share:
-    """What a worker hands back; the histogram as rungs and counts, since it is mostly empty."""
+    """What a worker hands back, and how long it searched; the histogram as rungs and counts: it is mostly empty."""
 
     tally: Tally
     best: np.ndarray
     rungs: Ints
     counts: Ints
     left: list[Branch]
+    seconds: float
+
+
+def _own(array: np.ndarray) -> np.ndarray:
+    """An array that can be written: some backends hand over what cannot, and the search is compiled for what can."""
+    plain = np.asarray(array)
+    return plain if plain.flags.writeable else plain.copy()
 
 
 def _work(job: Job, tally: Tally, branches: list[Branch], budget: int, rungs: int) -> _Share:
     """Search some branches for a while, with counts of its own from zero: they can only lag behind those of all."""
     # Workers that are threads see the same arrays: each needs its own.
-    own = _empty(tally)._replace(histogram=np.zeros(rungs, np.int64), values=tally.values.copy())
-    layout = job.layout._replace(**{name: np.asarray(part) for name, part in job.layout._asdict().items()})
-    shuffles = Shuffles(np.asarray(job.shuffles.masks), job.shuffles.best.copy(), job.shuffles.found.copy())
+    began = time.perf_counter()
+    flags = tally.flags.copy()
+    own = _empty(tally)._replace(histogram=np.zeros(rungs, np.int64), values=tally.values.copy(), flags=flags)
+    layout = job.layout._replace(**{name: _own(part) for name, part in job.layout._asdict().items()})
+    shuffles = Shuffles(_own(job.shuffles.masks), job.shuffles.best.copy(), job.shuffles.found.copy())
     left: list[Branch] = []
     for branch in branches:
         visited = int(own.numbers[state.VISITED])
@@ -124,7 +134,8 @@ def _work(job: Job, tally: Tally, branches: list[Branch], budget: int, rungs: in
     done = clear(own)
     found = np.flatnonzero(done.histogram)
     counts = done.histogram[found]
-    return _Share(done._replace(histogram=counts[:0]), shuffles.best, found, counts, left)
+    spent = time.perf_counter() - began
+    return _Share(done._replace(histogram=counts[:0]), shuffles.best, found, counts, left, spent)
 
 
 def _empty(tally: Tally) -> Tally:
@@ -189,7 +200,7 @@ def _dealt_out(job: Job, tally: Tally) -> Outcome:
                 for share in shares:
                     tally = _settled(tally, share, job.shuffles)
                 tally, left = clear(tally), [branch for share in shares for branch in share.left]
-                budget.adapt()
+                budget.adapt(max(share.seconds for share in shares))
                 _tell(job, tally, 1 - sum(branch.share for branch in left))
     except KeyboardInterrupt:
         return Outcome(tally, left)

@@ -158,20 +158,32 @@ def patience() -> Generator[list[bool]]:
 
 # Rounds of tiny branches are quick for any budget.
 _MOST_AT_ONCE = 1 << 22
+# Seconds: whoever watches the progress, or stops the search, waits no longer.
+_LONGEST = 4.0
 
 
 class Budget:
-    """How many patterns a slice may visit so that it takes about a tenth of a second."""
+    """How many patterns a slice may visit so that it takes about a tenth of a second.
+
+    Where slices travel to other processes or machines, the way there and back takes time, too: then a slice takes four
+    times as long as its way, at most some seconds.
+    """
 
     def __init__(self, first: int) -> None:
         self.patterns = first
         self._since = time.perf_counter()
 
-    def adapt(self) -> None:
-        """Double or halve the budget by how long the last slice took."""
+    def adapt(self, worked: float | None = None) -> None:
+        """Double or halve the budget by how long the last slice took.
+
+        Args:
+            worked: seconds of search, where the rest of the time was spent on the way; all of it by default.
+        """
         now = time.perf_counter()
-        if now - self._since < 0.05:
+        whole, self._since = now - self._since, now
+        worked = whole if worked is None else worked
+        wanted = min(max(0.1, 4 * (whole - worked)), _LONGEST)
+        if worked < wanted / 2:
             self.patterns = min(2 * self.patterns, _MOST_AT_ONCE)
-        elif now - self._since > 0.2:
+        elif worked > 2 * wanted:
             self.patterns = max(16, self.patterns // 2)
-        self._since = now
