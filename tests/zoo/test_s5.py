@@ -65,7 +65,8 @@ def test_the_layer_is_its_equations(bidirectional, conjugate, discretisation):
         generator=torch.Generator().manual_seed(0),
     ).double()  # fmt: skip
     u = np.random.default_rng(0).normal(size=(13, 3))
-    np.testing.assert_allclose(layer(torch.tensor(u)[None])[0].detach().numpy(), _by_hand(layer, u), atol=1e-10)
+    for form in (layer, layer.real):
+        np.testing.assert_allclose(form(torch.tensor(u)[None])[0].detach().numpy(), _by_hand(layer, u), atol=1e-10)
 
 
 def test_one_member_of_each_pair_is_the_same_function_as_both():
@@ -91,6 +92,7 @@ def test_a_pole_at_zero_is_an_integrator():
     u = torch.tensor([[[1.0], [2.0], [3.0]]], dtype=torch.float64)
     expected = torch.exp(layer.log_step) * torch.tensor([[[1.0], [3.0], [6.0]]])
     torch.testing.assert_close(layer(u), expected.double())
+    torch.testing.assert_close(layer.real(u), expected.double())
 
 
 def test_clipped_poles_cannot_leave_the_left_half():
@@ -98,6 +100,8 @@ def test_clipped_poles_cannot_leave_the_left_half():
     with torch.no_grad():
         layer.lambda_re.fill_(1.0)
     assert bool((layer.discrete()[0].abs() < 1).all())
+    u = torch.randn(1, 200, 1, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(layer.real(u), layer(u))
     layer.clip = False
     assert bool((layer.discrete()[0].abs() > 1).all())
 

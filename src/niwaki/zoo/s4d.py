@@ -8,6 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from .pairs import convolve_exponentials, exponential, one_like, over, times
 from .scan import convolve, exponential_sums
 from .sequence import Norm, SequenceNet, per_layer
 
@@ -61,7 +62,16 @@ class S4DLayer(nn.Module):
 
     def forward(self, u: Tensor) -> Tensor:
         """``[n, time, width]`` to the same shape."""
+        if torch.compiler.is_exporting():
+            return self.real(u)
         return convolve(self.kernel(u.shape[1]), u.transpose(1, 2)).transpose(1, 2) + self.D * u
+
+    def real(self, u: Tensor) -> Tensor:
+        """The same without complex numbers and FFT, which ONNX lacks; programs are made of this form."""
+        pole = torch.stack([-torch.exp(self.log_a_real), self.a_imag])
+        turn = pole * torch.exp(self.log_step).unsqueeze(1)
+        weights = 2 * times(self.C.movedim(-1, 0), over(exponential(turn) - one_like(turn), pole))
+        return convolve_exponentials(weights, turn, u.transpose(1, 2)).transpose(1, 2) + self.D * u
 
     def extra_repr(self) -> str:
         """What the layer is, for printing."""

@@ -8,6 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from .pairs import exponential, one_like, over, times
 from .scan import scan
 from .sequence import Norm, SequenceNet, per_layer
 
@@ -110,6 +111,8 @@ class S5Layer(nn.Module):
 
     def forward(self, u: Tensor) -> Tensor:
         """``[n, time, width]`` to the same shape."""
+        if torch.compiler.is_exporting():
+            return self.real(u)
         pole, factor = self.discrete()
         b = torch.view_as_real(factor.unsqueeze(1) * torch.view_as_complex(self.B))
         drive = nn.functional.linear(u, b.transpose(1, 2).flatten(0, 1))
@@ -122,6 +125,29 @@ class S5Layer(nn.Module):
         # Re(C x) as one real product: the imaginary part of C enters with the other sign.
         c = torch.stack([self.C[..., 0], -self.C[..., 1]], dim=-1) * (2 if self.conjugate else 1)
         return nn.functional.linear(torch.view_as_real(x).flatten(-2), c.flatten(1)) + self.D * u
+
+    def _discrete_pairs(self) -> tuple[Tensor, Tensor]:
+        real = self.lambda_re.clamp(max=-1e-4) if self.clip else self.lambda_re
+        step = torch.exp(self.log_step)
+        turn = torch.stack([real, self.lambda_im]) * step
+        one = one_like(turn)
+        if self.discretisation == "bilinear":
+            below = over(one, one - turn / 2)
+            return times(one + turn / 2, below), step * below
+        pole = exponential(turn)
+        small = turn.square().sum(0) < 1e-8
+        return pole, step * torch.where(small, one + turn / 2, over(pole - one, torch.where(small, one, turn)))
+
+    def real(self, u: Tensor) -> Tensor:
+        """The same without complex numbers, which ONNX lacks; programs are made of this form."""
+        pole, factor = self._discrete_pairs()
+        b = times(factor.unsqueeze(-1), self.B.movedim(-1, 0))
+        drive = torch.stack([nn.functional.linear(u, part) for part in b.unbind()])
+        x = scan(pole.unsqueeze(1), drive, times)
+        if self.bidirectional:
+            x = torch.cat([x, scan(pole.unsqueeze(1), drive.flip(-2), times).flip(-2)], dim=-1)
+        c = self.C * (2 if self.conjugate else 1)
+        return nn.functional.linear(x[0], c[..., 0]) - nn.functional.linear(x[1], c[..., 1]) + self.D * u
 
     def extra_repr(self) -> str:
         """What the layer is, for printing."""

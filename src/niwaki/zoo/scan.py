@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
 
-def scan(decay: Tensor, drive: Tensor) -> Tensor:
+def scan(decay: Tensor, drive: Tensor, times: Callable[[Tensor, Tensor], Tensor] = torch.mul) -> Tensor:
     """All states of ``x_t = decay x_(t-1) + drive_t``, starting from zero, in log-many steps.
 
     Neighbours are joined to a recurrence of half the length with ``decay^2``, which is solved the same way; it gives
@@ -15,8 +17,9 @@ def scan(decay: Tensor, drive: Tensor) -> Tensor:
     12 times with gradients; a loop over 1,024 steps takes 14 times as long (`benchmarks/results/states_scans.json`).
 
     Args:
-        decay: ``[states]``, or ``[..., time, states]`` where it changes with time.
+        decay: ``[states]`` or ``[..., 1, states]``, or ``[..., time, states]`` where it changes with time.
         drive: ``[..., time, states]``.
+        times: the product, for numbers that are not single elements.
 
     Returns:
         ``[..., time, states]``.
@@ -29,17 +32,17 @@ def scan(decay: Tensor, drive: Tensor) -> Tensor:
     time = drive.shape[-2]
     if time <= 1:
         return drive
-    fixed = decay.dim() == 1
+    fixed = decay.dim() == 1 or decay.shape[-2] == 1
     even = drive[..., 0 : time - time % 2 : 2, :]
     odd = drive[..., 1::2, :]
     if fixed:
-        halved, into_even = decay * decay, decay
+        halved, into_even = times(decay, decay), decay
     else:
         into_odd = decay[..., 1::2, :]
-        halved, into_even = into_odd * decay[..., 0 : time - time % 2 : 2, :], decay[..., 2::2, :]
-    at_odd = scan(halved, odd + (decay if fixed else into_odd) * even)
+        halved, into_even = times(into_odd, decay[..., 0 : time - time % 2 : 2, :]), decay[..., 2::2, :]
+    at_odd = scan(halved, odd + times(decay if fixed else into_odd, even), times)
     rest = drive[..., 2::2, :]
-    at_even = torch.cat([drive[..., :1, :], rest + into_even * at_odd[..., : rest.shape[-2], :]], dim=-2)
+    at_even = torch.cat([drive[..., :1, :], rest + times(into_even, at_odd[..., : rest.shape[-2], :])], dim=-2)
     if time % 2:
         at_odd = torch.cat([at_odd, at_even[..., -1:, :]], dim=-2)
     return torch.stack([at_even, at_odd], dim=-2).flatten(-3, -2)[..., :time, :]
