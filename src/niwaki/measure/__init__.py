@@ -1,12 +1,15 @@
 """Costs, measured or counted."""
 
+from .build_table import latency_table
 from .flops import ModelFlops, count_flops
 from .latency import Timing, Timings, latency
+from .layer_table import LatencyTable
 from .ledger import Entry, Ledger, peak_memory, step_flops
 from .timing import Ratio, compare_times
 
 __all__ = [
     "Entry",
+    "LatencyTable",
     "Ledger",
     "ModelFlops",
     "Ratio",
@@ -15,6 +18,7 @@ __all__ = [
     "compare_times",
     "count_flops",
     "latency",
+    "latency_table",
     "peak_memory",
     "step_flops",
 ]

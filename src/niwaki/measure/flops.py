@@ -49,7 +49,7 @@ class ModelFlops:
 
 
 @contextmanager
-def _unfused() -> Generator[None]:
+def unfused() -> Generator[None]:
     """Attention by its single products; the fused operator of `nn.MultiheadAttention` tells nothing of its weights."""
     before = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
@@ -64,7 +64,7 @@ def _count(model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any], con
     own_args, own_kwargs = tree_map(lambda leaf: same(leaf) if isinstance(leaf, Tensor) else leaf, (args, kwargs))
     parameters = {name: same(parameter) for name, parameter in parameters_of(model).items()}
     counter = ProductMode(Owners(parameters, [same(buffer) for buffer in model.buffers()]))
-    with torch.no_grad(), _unfused(), counter:
+    with torch.no_grad(), unfused(), counter:
         copy(*own_args, **own_kwargs)
     return counter
 

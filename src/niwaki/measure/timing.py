@@ -55,6 +55,7 @@ def time_in_turns(
     rounds: int,
     warmup: int,
     repeats: Mapping[str, int] | None = None,
+    before: Mapping[str, Callable[[], object]] | None = None,
     clock: Callable[[], float] = time.perf_counter,
 ) -> dict[str, list[float]]:
     """Time functions in turns.
@@ -67,18 +68,21 @@ def time_in_turns(
         rounds: how often each is timed.
         warmup: rounds before that, not timed.
         repeats: how many calls make one timing; one where nothing is said.
+        before: what is called before a timing and not timed, such as bringing inputs into the cache.
         clock: gives seconds.
 
     Returns:
         Seconds of one call, round by round, by name.
     """
     check_rounds(rounds, warmup)
-    names, often = list(calls), repeats or {}
+    names, often, ready = list(calls), repeats or {}, before or {}
     seconds: dict[str, list[float]] = {name: [] for name in names}
     for i in range(warmup + rounds):
         first = i % len(names)
         for name in names[first:] + names[:first]:
             count, call = often.get(name, 1), calls[name]
+            if name in ready:
+                ready[name]()
             start = _settled(clock)
             for _ in range(count):
                 call()

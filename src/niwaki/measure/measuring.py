@@ -1,0 +1,180 @@
+"""Measuring many operators at many lengths: in turns, cell by cell, kept as it comes."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+
+from .grid import points_of
+from .replay import Ready
+from .timing import time_in_turns
+from .variables import Varied
+
+Lengths = tuple[int, ...]
+Clock = Callable[[], float]
+Progress = Callable[[int, int], None]
+"""Called with how many points are measured and how many there are."""
+
+
+class Backend(Protocol):
+    """What makes an operator callable at given lengths."""
+
+    def __call__(self, it: Varied, lengths: Sequence[int], device: torch.device, copies: int) -> Ready:
+        """The call to be timed."""
+        ...
+
+
+@dataclass(frozen=True)
+class Point:
+    """One measured cost: the median in seconds, and the distance between the quartiles over it."""
+
+    seconds: float
+    spread: float
+
+
+class Keeper(Protocol):
+    """Keeps measured points."""
+
+    def get(self, key: str) -> Mapping[Lengths, Point]:
+        """What is known of one operator."""
+        ...
+
+    def put(self, key: str, lengths: Lengths, point: Point) -> None:
+        """Keep one more."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Wanted:
+    """An operator to measure: how often the model calls it, and what makes it callable."""
+
+    it: Varied
+    count: int
+
+
+@dataclass(frozen=True)
+class Care:
+    """How carefully to time.
+
+    Args:
+        rounds: timed rounds of each cell.
+        warmup: rounds before.
+        spread: what is measured again.
+        attempts: how often at most.
+        copies: sets of weights at most.
+        clock: gives seconds. If not given, one thread on the CPU is timed by what it computed, without the time that
+            other programs took from it; everything else by the clock on the wall.
+    """
+
+    rounds: int = 15
+    warmup: int = 2
+    spread: float = 0.15
+    attempts: int = 3
+    copies: int = 4
+    clock: Clock | None = None
+
+    def clock_for(self, device: torch.device, threads: int) -> Clock:
+        """The clock to time with."""
+        alone = device.type == "cpu" and threads == 1
+        return self.clock or (time.thread_time if alone else time.perf_counter)
+
+
+def cells_of(wanted: Mapping[str, Wanted], known: Keeper, *, coarse: bool) -> dict[Lengths, list[tuple[str, Lengths]]]:
+    """What is still to be measured, by how far along its ladders it stands.
+
+    The operators of one cell are timed in turns, in the model's order: together they are about the model at one width,
+    so that memory and caches are about as full as they will be.
+    """
+    cells: dict[Lengths, list[tuple[str, Lengths]]] = {}
+    for key, want in wanted.items():
+        sizes, multiples = [v.size for v in want.it.variables], [v.multiple for v in want.it.variables]
+        points = points_of(sizes, multiples, coarse=coarse)
+        steps = [sorted(set(axis), reverse=True) for axis in zip(*points, strict=True)]
+        have = known.get(key)
+        for point in points:
+            at = tuple(axis.index(n) for axis, n in zip(steps, point, strict=True))
+            cell = at if len(at) > 1 else at * 2 if at else (0, 0)
+            if point not in have:
+                cells.setdefault(cell, []).append((key, point))
+    return dict(sorted(cells.items()))
+
+
+_EMPTY = ""
+
+
+def _spread(seconds: Sequence[float]) -> float:
+    low, _, high = statistics.quantiles(seconds, n=4, method="inclusive")
+    middle = statistics.median(seconds)
+    return (high - low) / middle if middle > 0 else 0.0
+
+
+def _timed(ready: Mapping[str, Ready], care: Care, clock: Clock) -> dict[str, Point]:
+    """Time them until they are calm; of several attempts the calmest counts, chosen by spread and never by time."""
+    best: dict[str, Point] = {}
+    left = dict(ready)
+    for attempt in range(care.attempts):
+        calls = {_EMPTY: lambda: None, **{key: it.call for key, it in left.items()}}
+        before = {key: it.before for key, it in left.items()}
+        warmup = care.warmup if attempt == 0 else 1
+        found = time_in_turns(calls, rounds=care.rounds, warmup=warmup, before=before, clock=clock)
+        nothing = statistics.median(found.pop(_EMPTY))
+        for key, seconds in found.items():
+            point = Point(max(statistics.median(seconds) - nothing, 0.0), _spread(seconds))
+            if key not in best or point.spread < best[key].spread:
+                best[key] = point
+        left = {key: ready[key] for key, point in best.items() if point.spread > care.spread}
+        if not left:
+            break
+    return best
+
+
+def measure(
+    wanted: Mapping[str, Wanted],
+    keeper: Keeper,
+    backend: Backend,
+    *,
+    device: torch.device,
+    care: Care,
+    coarse: bool = False,
+    progress: Progress | None = None,
+) -> dict[str, str]:
+    """Measure what is not known yet.
+
+    Args:
+        wanted: operators by key, in the model's order.
+        keeper: has what is known, and gets each point as it is measured.
+        backend: makes operators callable.
+        device: where.
+        care: how carefully.
+        coarse: fewer lengths.
+        progress: is told how far it is.
+
+    Returns:
+        Operators that do not run alone, with the reason.
+    """
+    cells, clock = cells_of(wanted, keeper, coarse=coarse), care.clock_for(device, torch.get_num_threads())
+    total, done = sum(map(len, cells.values())), 0
+    failed: dict[str, str] = {}
+    for cell in cells.values():
+        ready: dict[str, Ready] = {}
+        at = {key: lengths for key, lengths in cell}
+        for key, lengths in cell:
+            copies = max(1, min(wanted[key].count, care.copies))
+            try:
+                ready[key] = backend(wanted[key].it, lengths, device, copies)
+                ready[key].before()
+                ready[key].call()
+            except (RuntimeError, ValueError, TypeError, IndexError) as error:
+                ready.pop(key, None)
+                failed[key] = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        for key, point in _timed(ready, care, clock).items():
+            keeper.put(key, at[key], point)
+        done += len(cell)
+        if progress is not None:
+            progress(done, total)
+    return failed

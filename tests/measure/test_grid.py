@@ -1,0 +1,57 @@
+"""Interpolation against hand-worked numbers and the law that longer is never cheaper."""
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from niwaki.measure.grid import Grid, grid_of, ladder, points_of
+
+
+def test_between_two_axes_by_hand() -> None:
+    # Corners 1, 3 / 5, 11; in the middle their mean; a quarter along the second axis from (2, 4): 1 + (3 - 1) / 4.
+    grid = grid_of({(2, 4): 1.0, (2, 8): 3.0, (6, 4): 5.0, (6, 8): 11.0})
+    assert grid.at(np.array([4.0]), np.array([6.0])).tolist() == [5.0]
+    assert grid.at(np.array([2.0]), np.array([5.0])).tolist() == [1.5]
+    assert grid.at(np.array([1.0, 9.0]), np.array([0.0, 9.0])).tolist() == [1.0, 11.0]
+
+
+def test_a_bump_is_halved_on_both_sides() -> None:
+    # 1, 6, 4, 9: rising above 1, 6, 6, 9, rising below 1, 4, 4, 9.
+    assert Grid(((1, 2, 3, 4),), np.array([1.0, 6.0, 4.0, 9.0])).rising.tolist() == [1, 5, 5, 9]
+
+
+def test_a_cost_without_lengths_is_a_number() -> None:
+    assert float(grid_of({(): 2.5}).at()) == 2.5
+
+
+def test_a_hole_in_the_grid_is_seen() -> None:
+    with pytest.raises(ValueError, match=r"no value at \(1, 4\)"):
+        grid_of({(1, 2): 1.0, (3, 4): 1.0, (3, 2): 1.0})
+
+
+_costs = st.lists(st.floats(0, 1e3), min_size=12, max_size=12)
+
+
+@given(_costs, st.tuples(st.integers(0, 40), st.integers(0, 40)), st.tuples(st.integers(0, 9), st.integers(0, 9)))
+def test_longer_is_never_cheaper(costs: list[float], at: tuple[int, int], more: tuple[int, int]) -> None:
+    points = dict(zip(itertools.product((1, 8, 16, 32), (2, 12, 30)), costs, strict=True))
+    grid = grid_of(points)
+    low, high = (grid.at(*map(np.asarray, where)) for where in (at, (at[0] + more[0], at[1] + more[1])))
+    assert float(low) <= float(high) + 1e-9
+
+
+@given(st.integers(1, 5000), st.sampled_from([1, 2, 3, 8, 32]))
+def test_ladders_begin_whole_and_fall_in_steps(size: int, multiple: int) -> None:
+    found = ladder(size * multiple, multiple=multiple)
+    assert found[0] == size * multiple
+    assert found == sorted(set(found), reverse=True)
+    assert all(n % multiple == 0 and n > 0 for n in found)
+    assert set(ladder(size * multiple, multiple=multiple, coarse=True)) <= set(found) | {found[-1]}
+
+
+def test_all_crossings_the_whole_first() -> None:
+    assert points_of([2, 3], [1, 1]) == [(2, 3), (2, 2), (2, 1), (1, 3), (1, 2), (1, 1)]
+    assert points_of([], []) == [()]
