@@ -1,7 +1,9 @@
 """Comparing models on this machine: what is measured, what is said, and what it refuses."""
 
+import importlib.util
 import io
 import json
+import shutil
 
 import pytest
 import torch
@@ -39,7 +41,7 @@ def test_a_model_that_is_faster():
 def _told(monkeypatch, ratio, low, high, *, calm=True):
     """The words for a second model with this ratio and interval."""
     rows = (Timing("a", (1.0,), 1.0, 0.02, 1.0, 1.0, 1.0), Timing("b", (ratio,), ratio, 0.3, ratio, low, high))
-    monkeypatch.setattr(bench, "latency", lambda *_, **__: Timings(rows, 3, 2, calm))
+    monkeypatch.setattr(bench, "time_models", lambda *_, **__: Timings(rows, 3, 2, calm))
     monkeypatch.setattr(bench, "_names", lambda texts: ["a", "b"])
     found = bench.bench_models([SMALL, SMALL])
     console = Console(file=io.StringIO(), width=160)
@@ -130,6 +132,35 @@ def test_what_it_refuses(tmp_path):
     fails(TrainError, "the device 'gpu' cannot be used", [SMALL, SMALL], device="gpu")
     (tmp_path / "plan.json").write_text("{")
     fails(StoreError, "plan.json", [SMALL, str(tmp_path)])
+
+
+def test_a_backend_is_named_with_its_extra(monkeypatch):
+    with pytest.raises(
+        AddressError, match="the backend 'onnx' is unknown; did you mean 'onnxruntime'.* Known: eager, co"
+    ):
+        bench.bench_models([SMALL, SMALL], backend="onnx")
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "onnxruntime" else find(name))
+    with pytest.raises(
+        AddressError, match=r"the backend onnxruntime needs onnxruntime: pip install 'niwaki\[export\]'"
+    ):
+        bench.bench_models([SMALL, SMALL], backend="onnxruntime")
+
+
+@pytest.mark.parametrize("backend", ["compile", "onnxruntime"])
+def test_models_on_other_backends(backend):
+    if backend == "onnxruntime":
+        pytest.importorskip("onnxscript", reason="writing ONNX needs the extra `export`")
+        pytest.importorskip("onnxruntime", reason="running ONNX needs the extra `export`")
+    elif shutil.which("c++") is None:
+        pytest.skip("compiling needs a C++ compiler")
+    found = bench.bench_models([LARGE, SMALL], rounds=5, warmup=1, threads=1, batch=16, backend=backend)
+    assert found["backend"] == backend
+    # A layer of 1500 x 1500 is no match for one of 8 x 8 anywhere.
+    assert found["models"][1]["ratio"] < 0.8
+    console = Console(file=io.StringIO(), width=160)
+    bench.show(found, console)
+    assert f"1 CPU thread, {backend}, medians" in console.file.getvalue()
 
 
 def test_models_that_say_nothing_of_their_inputs(own_modules):

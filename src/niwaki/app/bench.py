@@ -12,9 +12,10 @@ from rich.text import Text
 from torch import Tensor, nn
 
 from ..core.errors import AddressError
-from ..measure import Timing, latency
+from ..measure import Timing
 from ..signals.forward import evaluating
 from .assemble import device_named
+from .backends import check_backend, time_models
 from .inspection import example_of
 from .saved import is_address, open_model
 
@@ -79,6 +80,7 @@ def bench_models(
     rounds: int = 30,
     warmup: int = 5,
     device: str = "cpu",
+    backend: str = "eager",
 ) -> dict[str, Any]:
     """Measure models against the first of them, in turns.
 
@@ -91,6 +93,7 @@ def bench_models(
         rounds: how often each is timed.
         warmup: rounds before that.
         device: where they run.
+        backend: what runs them: ``eager``, ``compile`` or ``onnxruntime``.
 
     Returns:
         Plain data: how it was measured, a row per model, and a verdict for each but the first.
@@ -103,17 +106,19 @@ def bench_models(
             f"bench compares two models or more on one input or more, not {len(texts)} on {batch}; to see what one "
             "model takes, give it twice"
         )
+    check_backend(backend)
     dense = dense or next((text for text in texts if is_address(text)), None)
     place = device_named(device)
     models = {name: open_model(t, dense=dense) for name, t in zip(_names(texts), texts, strict=True)}
     inputs = _inputs(models, size, batch).to(place)
     models = {name: model.to(place) for name, model in models.items()}
     _check_inputs(models, inputs)
-    found = latency(models, inputs, threads=threads, rounds=rounds, warmup=warmup)
+    found = time_models(models, inputs, backend=backend, threads=threads, rounds=rounds, warmup=warmup)
     first = found.rows[0].name
     return {
         "input": list(inputs.shape),
         "device": str(place),
+        "backend": backend,
         "threads": found.threads,
         "rounds": rounds,
         "attempts": found.attempts,
@@ -133,6 +138,7 @@ def show(found: Mapping[str, Any], console: Console) -> None:
     shape = " x ".join(map(str, found["input"]))
     threads = f"{found['threads']} CPU thread{'' if found['threads'] == 1 else 's'}"
     where = threads if found["device"] == "cpu" else found["device"]
+    where += "" if found["backend"] == "eager" else f", {found['backend']}"
     table = Table(title=f"one call on {shape}, {where}, medians of {found['rounds']} rounds in turns")
     for column in ("model", "parameters", "milliseconds", "spread", "ratio", "95 % interval"):
         table.add_column(column, justify="left" if column == "model" else "right", no_wrap=column == "model")

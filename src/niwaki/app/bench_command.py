@@ -21,6 +21,7 @@ def bench(
     threads: Annotated[int | None, option("CPU threads; as many as torch takes by itself.")] = None,
     rounds: Annotated[int, typer.Option(help="How often each model is timed.")] = 30,
     warmup: Annotated[int, typer.Option(help="Rounds before that, not timed.")] = 5,
+    backend: Annotated[str, typer.Option(help="What runs them: eager, compile or onnxruntime.")] = "eager",
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, auto.")] = "cpu",
     as_json: Json = False,
     quiet: Quiet = False,
@@ -31,6 +32,14 @@ def bench(
         from . import bench as benchmark
 
         found = benchmark.bench_models(
-            models, dense=dense, size=size, batch=batch, threads=threads, rounds=rounds, warmup=warmup, device=device
+            models,
+            dense=dense,
+            size=size,
+            batch=batch,
+            threads=threads,
+            rounds=rounds,
+            warmup=warmup,
+            device=device,
+            backend=backend,
         )
         say(found, lambda: benchmark.show(found, console()), as_json, quiet)
