@@ -15,6 +15,7 @@ from niwaki.app.one_shot import cut
 from niwaki.app.request import Request
 from niwaki.app.saved import open_model
 from niwaki.core import BudgetError, TrainError
+from niwaki.store.parity import Parity
 
 CNN = "zoo:cnn"
 
@@ -84,6 +85,26 @@ def test_onnx_is_written_and_checked(tmp_path):
     (out,) = session.run(None, {session.get_inputs()[0].name: x.numpy()})
     with torch.no_grad():
         torch.testing.assert_close(torch.from_numpy(out), small_of(tmp_path / "small").eval()(x), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("model", ["zoo:s4d?layers=2&width=6", "zoo:s5?tokens=16&layers=1&width=6"])
+def test_states_are_cut_and_compared_on_inputs_that_say_something(model, tmp_path, monkeypatch):
+    shown = []
+
+    def noted(small, path, example, **switches):
+        shown.append((small, example))
+        return Parity(path, "none", 0.0, 1.0, (1,))
+
+    monkeypatch.setattr("niwaki.app.one_shot.export_onnx", noted)
+    done = niwaki(
+        "prune", model, "--unit", "states", "--criterion", "last", "--density", 0.67, "--onnx", tmp_path / "net.onnx",
+        "--save", tmp_path / "small", "--json",
+    )  # fmt: skip
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["verified"]["same"]
+    small, example = shown[0]
+    assert len(example.unique()) > 10 and bool(small(example).abs().max() > 0.01)
+    assert torch.equal(nw.load(load_model(model).eval(), tmp_path / "small")(example), small(example))
 
 
 def test_in_words():

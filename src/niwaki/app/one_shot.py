@@ -143,8 +143,9 @@ def _cut(request: Request, model: nn.Module, data: Data | None, progress: Shown)
     scores = score(criterion, model, groups, seen, loss_of if seen else None, generator=generator)
     keep = _keep(request, model, groups, scores)
     small = shrink_graph(model, example, groups, keep) if request.graph else shrink(model, groups, keep)
-    # Zeros may be all a model says of its input; they would prove nothing.
-    proof = example if seen else torch.randn(example.shape, generator=generator).to(example)
+    # Zeros may be all a model says of its input; they would prove nothing. Tokens must be ones that it knows.
+    drawn = not seen and example.is_floating_point()
+    proof = torch.randn(example.shape, generator=generator).to(example) if drawn else example
     verdict = verify(model, small, groups, keep, proof)
     reached = outcome(model, groups, keep, density=request.density)
     before, macs = _quality(model, data), (_macs(model, example), _macs(small, example))
@@ -161,7 +162,7 @@ def _cut(request: Request, model: nn.Module, data: Data | None, progress: Shown)
         "untouched": dict(reached.untouched),
         "seconds": round(time.perf_counter() - begun, 2),
     }
-    return Shot(request, model, small, example, reached, verdict, result)
+    return Shot(request, model, small, proof, reached, verdict, result)
 
 
 def write(made: Shot, folder: Path | None, onnx: Path | None, *, overwrite: bool) -> dict[str, Any]:

@@ -69,7 +69,9 @@ class SequenceNet(nn.Module):
 
     def example(self) -> Tensor:
         """One input of the usual size."""
-        return torch.ones(1, 64, dtype=torch.long) if self.tokens else torch.zeros(1, 64, self.channels)
+        if self.tokens:
+            return (1 + torch.arange(64) % (self.tokens - 1)).unsqueeze(0)  # every token, and no empty place
+        return torch.zeros(1, 64, self.channels)
 
 
 def per_layer(states: int | tuple[int, ...] | list[int], layers: int) -> list[int]:
