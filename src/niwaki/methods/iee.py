@@ -7,21 +7,21 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from ..allocate import check_density
+from ..allocate.cost import Budget
 from ..core.contracts import Allocator, Criterion, Probe, Schedule
 from ..core.errors import TrainError
 from ..core.group import Group
-from ..criteria import Magnitude
-from ..moves.drop import Drop
+from ..moves.afford import Choose
 from ..moves.explore import Explore
-from ..moves.grow import Grow
 from ..moves.pools import Normalise, Scope
 from ..moves.schedules import exponential
-from ..moves.timeline import Event, merged
+from ..moves.timeline import Event, Timeline, merged
 from ..train.plan import Plan
 from ..train.sparsifier import Sparsifier
-from ..train.values import ExploreInit, GrowInit, Values
-from .start import all_kept, check_steps, descent, first_keep
+from ..train.values import ExploreInit, GrowInit, usual_values
+from .aims import Aim, Ranking, aim_of
+from .budgeted import usual_criterion
+from .start import all_kept, check_steps
 
 
 @dataclass(frozen=True)
@@ -32,11 +32,7 @@ class _Cycle:
     H: int
     J: int
     Q: int
-    swap: Schedule
-    scope: Scope
-    normalise: Normalise
     freeze: bool
-    grace: bool
 
     def __post_init__(self) -> None:
         if self.H < 1 or self.J < 0 or self.Q < 0:
@@ -47,79 +43,107 @@ class _Cycle:
                 "cannot rank them; use a criterion of weights alone, or Q >= 1"
             )
 
-    def events(self, begin: int, last: int) -> Iterator[Event]:
-        grow = Grow(self.criterion, self.scope, self.normalise)
+    def events(self, aim: Aim, swap: Schedule, begin: int, last: int) -> Iterator[Event]:
+        grow, explore = aim.grow(self.criterion), Explore(self.freeze)
         length = self.H + self.J + self.Q
         count = (last - begin) // length
         for number in range(count):
             at = begin + number * length
-            drop = Drop(self.criterion, self.swap(at), self.scope, self.normalise, grace=self.grace)
-            yield Event(at + self.H, (drop,), "improve", window=self.H)
+            yield Event(at + self.H, (aim.drop(self.criterion, swap(at)),), "improve", window=self.H)
             if self.Q:
-                yield Event(at + self.H + self.J, (Explore(self.freeze),), "explore")
+                yield Event(at + self.H + self.J, (explore,), "explore")
             yield Event(at + length, (grow,), "estimate" if number < count - 1 else "train", window=max(1, self.Q))
+
+
+@dataclass(frozen=True)
+class _Way:
+    """A dense beginning, the way down to the aim, the end of the cycles; in steps."""
+
+    warmup: int
+    reach: int
+    last: int
+
+    def timeline(self, aim: Aim, cycle: _Cycle, swap: Schedule) -> Timeline:
+        begin, length = self.warmup + self.reach, cycle.H + cycle.J + cycle.Q
+        check_steps(self.last, begin + length, f"a cycle of {length} steps after {begin} others")
+        if self.warmup and not self.reach:
+            raise TrainError(f"a warm-up of {self.warmup} steps needs steps to come down from dense: give reach=")
+        down = aim.descent(cycle.criterion, self.warmup, self.reach) if self.reach else []
+        return merged([*down, *cycle.events(aim, swap, begin, self.last)], start="prune" if down else "estimate")
 
 
 def iee(
     model: nn.Module,
     groups: Sequence[Group],
     *,
-    density: float,
+    density: float | None = None,
+    budget: Budget | None = None,
     steps: int,
     criterion: Criterion | None = None,
     H: int = 45,
     J: int = 45,
     Q: int = 10,
-    alpha: float = 0.3,
+    alpha: float | None = None,
     decay: float = 2.5,
     end: float = 0.75,
     swap: Schedule | None = None,
     scope: Scope = "layer",
     normalise: Normalise = "none",
-    explore_init: ExploreInit = "zero",
-    grow_init: GrowInit = "zero",
+    explore_init: ExploreInit | None = None,
+    grow_init: GrowInit | None = None,
     carry: bool = False,
     explore_rate: float = 0.1,
     freeze: bool = True,
     grace: bool = False,
     init: Criterion | None = None,
-    reach: int = 0,
-    allocator: Allocator | None = None,
+    warmup: int = 0,
+    reach: int | None = None,
+    allocator: Allocator | Choose | None = None,
+    train_cross_slices: bool = True,
+    materialise: bool = False,
     seed: int = 0,
     probe: Probe | None = None,
     example: object = None,
 ) -> Sparsifier:
     """Prune, improve, reactivate, explore, grow: one criterion decides what leaves and what comes back.
 
-    A cycle trains the active weights for ``H`` steps, drops the least important, trains the rest for ``J`` steps, then
-    freezes them and trains only the removed weights for ``Q`` steps, in a dense forward pass; the most important of
-    these grow. The count of active units is the same after every cycle.
+    A cycle trains the active units for ``H`` steps, drops the least important, trains the rest for ``J`` steps, then
+    freezes them and trains only the removed units for ``Q`` steps, in a dense forward pass; the most important of
+    these grow. With a density the count of active units is the same after every cycle; with a budget the network drops
+    to a share below it, and grows until it is spent: after every cycle it costs no more than the budget.
 
     Args:
         model: the model, fresh or trained.
-        groups: its groups: weights, blocks or N:M patterns.
-        density: share of the units that is active after every cycle.
+        groups: its groups: weights, blocks, N:M patterns, channels, heads.
+        density: share of the units that is active after every cycle; or
+        budget: what the network may cost after every cycle, such as ``Latency(0.5, table)``, or several.
         steps: length of the run.
-        criterion: decides both what leaves and what comes back (`Magnitude`); criteria that read gradients are averaged
-            over the H or Q steps before.
+        criterion: decides both what leaves and what comes back (`Magnitude`; for structures first-order Taylor on the
+            norms, as in HALP); criteria that read gradients are averaged over the H or Q steps before.
         H: steps of importance estimation.
         J: steps of accuracy improvement; 0 leaves the stage out.
         Q: steps of exploration; 0 leaves the stage out, and what grows is then ranked by last active values.
-        alpha: share of the active units that is swapped in the first cycle.
+        alpha: share of the active units (0.3), or of the budget (0.1), that is swapped in the first cycle.
         decay: how fast that share falls (*ours*: the paper says exponential, and no more).
         end: share of the run after which the structure stands.
         swap: the share to swap at a step, in place of ``alpha exp(-decay t / T_end)``.
-        scope: rank within each layer, or globally.
+        scope: for a density, rank within each layer, or globally.
         normalise: for global scope, ``layer_l2`` puts the layers on one scale.
-        explore_init: what removed weights start exploring from: see `Values`.
-        grow_init: what grown weights start from: see `Values`.
+        explore_init: what removed weights start exploring from: see `Values` (``zero``; for structures
+            ``mru_random``, since a channel of zeros has no gradient).
+        grow_init: what grown weights start from: see `Values` (``zero``; for structures ``explored``).
         carry: whether explored values survive to the next exploration.
         explore_rate: a factor on the learning rate while exploring (*ours*): if small, the gradient of Q batches ranks.
         freeze: whether the active part stands still during exploration (the paper's ablation: ``False``).
-        grace: spare the weights that grew last from the next drop.
+        grace: for a density, spare the weights that grew last from the next drop.
         init: chooses the first structure: random from scratch; ``Magnitude()`` starts from what a trained model shows.
-        reach: steps over which a trained model is pruned down to the density before the first cycle, geometrically.
-        allocator: how many units each group has (Erdos-Renyi-Kernel; the pattern for N:M groups).
+        warmup: dense steps before the first pruning, where ``reach`` is not 0.
+        reach: steps over which a dense model is pruned down before the first cycle, in equal ratios (0; an eighth of
+            the run for a budget).
+        allocator: how many units each group has (Erdos-Renyi-Kernel; the pattern for N:M groups; the same density for
+            structures); for a budget, what picks the units (the exact knapsack).
+        train_cross_slices: whether, while exploring, the weights of kept channels learn that read or feed removed ones.
+        materialise: whether the model is really smaller outside of exploration, which saves time.
         seed: for random structures and criteria.
         probe: measures what the criterion wants beyond weights and gradients.
         example: one batch of inputs, to count FLOPs from.
@@ -127,14 +151,11 @@ def iee(
     Returns:
         A sparsifier to attach to the optimizer.
     """
-    criterion, last = criterion or Magnitude(), int(end * steps)
-    cycle = _Cycle(criterion, H, J, Q, swap or exponential(alpha, last, decay), scope, normalise, freeze, grace)
-    check_steps(last, reach + H + J + Q, f"a cycle of {H + J + Q} steps in the first {end:.0%} of the run")
-    check_density(density)
-    start = all_kept(groups)
-    if not reach:
-        start = first_keep(model, groups, density, allocator=allocator, init=init, seed=seed, probe=probe)
-    events = [*descent(groups, reach, density, criterion, allocator), *cycle.events(reach, last)]
-    timeline = merged(events, start="prune" if reach else "estimate")
-    plan = Plan(start, timeline, Values(explore_init, grow_init, carry), freeze, steps, explore_rate)
+    aim = aim_of(groups, density, budget, allocator, Ranking(scope, normalise, grace))
+    cycle = _Cycle(criterion or usual_criterion(groups), H, J, Q, freeze)
+    way = _Way(warmup, aim.reach(steps) if reach is None else reach, int(end * steps))
+    share = swap or exponential(aim.share if alpha is None else alpha, way.last, decay)
+    timeline, values = way.timeline(aim, cycle, share), usual_values(groups, explore_init, grow_init, carry=carry)
+    start = all_kept(groups) if way.reach else aim.first(model, init, seed, probe)
+    plan = Plan(start, timeline, values, freeze, steps, explore_rate, train_cross_slices, materialise=materialise)
     return Sparsifier(model, groups, plan, seed=seed, probe=probe, example=example)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from ..allocate import ErdosRenyiKernel, Patterned, check_density
+from ..allocate import ErdosRenyiKernel, Patterned, Uniform, check_density
 from ..core.contracts import Allocator, Criterion, Probe, Schedule
 from ..core.errors import TrainError
 from ..core.group import Group, check_groups, tensors_of
@@ -19,9 +19,17 @@ from ..moves.schedules import geometric
 from ..moves.timeline import Event
 
 
+def is_structured(groups: Sequence[Group]) -> bool:
+    """Whether units are channels, heads or states, which lie along axes, and not single weights or blocks of them."""
+    return any(where.dim is not None for group in groups for where in group.slices)
+
+
 def usual_allocator(groups: Sequence[Group], inner: Allocator | None = None) -> Allocator:
-    """Erdos-Renyi-Kernel densities (or another allocator's) for weights and blocks, the pattern for N:M groups."""
-    inner = inner or ErdosRenyiKernel()
+    """Erdos-Renyi-Kernel densities (or another allocator's) for weights and blocks, the pattern for N:M groups.
+
+    Channels and other structures have one density, since the shape of a tensor says nothing about how many there are.
+    """
+    inner = inner or (Uniform() if is_structured(groups) else ErdosRenyiKernel())
     return Patterned(inner) if any(group.pattern for group in groups) else inner
 
 
@@ -49,18 +57,31 @@ def first_keep(
     Returns:
         Booleans ``[size]`` per group name.
     """
+    check_density(density)
+    scores = first_scores(model, groups, init=init, seed=seed, probe=probe)
+    return (allocator or usual_allocator(groups))(groups, scores, density)
+
+
+def first_scores(
+    model: nn.Module,
+    groups: Sequence[Group],
+    *,
+    init: Criterion | None = None,
+    seed: int = 0,
+    probe: Probe | None = None,
+) -> dict[str, Tensor]:
+    """Scores ``[size]`` per group name as the model is now; the arguments are those of `first_keep`."""
     parameters = parameters_of(model)
     check_groups(groups, parameters)
-    check_density(density)
     tensors = {name: parameters[name].detach() for name in tensors_of(groups)}
     generator = torch.Generator().manual_seed(seed)
     noise = {name: torch.rand(t.shape, generator=generator).to(t.device) for name, t in tensors.items()}
     signals = Signals({"weight": tensors, "noise": noise})
-    criterion, allocator = init or Random(), allocator or usual_allocator(groups)
+    criterion = init or Random()
     more = criterion.needs - {"weight", "noise"}
     if more and probe is not None:
         signals = signals.merged(probe(model, more))
-    return allocator(groups, {group.name: criterion(group, signals) for group in groups}, density)
+    return {group.name: criterion(group, signals) for group in groups}
 
 
 def densities(groups: Sequence[Group], curve: Schedule, final: float, at: Sequence[int]) -> list[float]:
