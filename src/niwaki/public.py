@@ -54,8 +54,8 @@ from .criteria import (
     Taylor,
     Wanda,
 )
-from .measure import LatencyTable, Ledger, Timing, Timings, count_flops, latency, latency_table
-from .methods import acdc, dense, gmp, iee, last, rigl, sparse_evolution, static
+from .measure import Counted, LatencyTable, Ledger, Timing, Timings, count_flops, counted, latency, latency_table
+from .methods import acdc, dense, gmp, halp, iee, last, rigl, smcp, sparse_evolution, static
 from .moves import (
     Drop,
     Event,
@@ -109,13 +109,14 @@ from .structure import (
     verify,
     weights,
 )
-from .train import Plan, Sparsifier, Values, reestimate_norms, usual_values
+from .train import Plan, Sparsifier, Values, readers, reestimate_norms, usual_values
 
 __all__ = [
     "AddressError",
     "BrainDamage",
     "BudgetError",
     "Bytes",
+    "Counted",
     "Drop",
     "ErdosRenyi",
     "ErdosRenyiKernel",
@@ -180,6 +181,7 @@ __all__ = [
     "constant",
     "cosine",
     "count_flops",
+    "counted",
     "cubic",
     "dense",
     "discover",
@@ -188,6 +190,7 @@ __all__ = [
     "export_openvino",
     "geometric",
     "gmp",
+    "halp",
     "heads",
     "iee",
     "knapsack",
@@ -207,6 +210,7 @@ __all__ = [
     "polynomial",
     "probe",
     "ranked",
+    "readers",
     "reestimate_norms",
     "register_pretrained",
     "rigl",
@@ -219,6 +223,7 @@ __all__ = [
     "score",
     "shrink",
     "shrink_graph",
+    "smcp",
     "sparse_evolution",
     "states",
     "static",

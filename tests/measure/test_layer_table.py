@@ -83,6 +83,22 @@ def test_predictions_are_what_shrunk_models_multiply(share: float, monkeypatch: 
     assert table.cost(groups)(counts_of(keep)) == pytest.approx(expected, rel=1e-6)
 
 
+_SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in ("resnext50_32x4d", "densenet121", "vit_b_16")]
+
+
+@pytest.mark.parametrize("name", ["mobilenet_v2", *_SLOW])
+def test_predictions_on_networks_of_others(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    torchvision = pytest.importorskip("torchvision")
+    model, machine = getattr(torchvision.models, name)(weights=None).eval(), Machine()
+    example = torch.zeros(1, 3, 224, 224)
+    on(machine, monkeypatch)
+    groups = nw.discover(model, example)
+    machine.whole = macs(model, example) * 1e-9
+    table, keep = table_of(model, machine, example), kept(groups, 0.4)
+    expected = macs(nw.shrink(model, groups, keep), example) * 1e-9
+    assert table.cost(groups)(counts_of(keep)) == pytest.approx(expected, rel=1e-6)
+
+
 def test_one_group_at_a_time_falls_where_it_should(monkeypatch: pytest.MonkeyPatch) -> None:
     model, machine = Small().eval(), Machine()
     on(machine, monkeypatch)

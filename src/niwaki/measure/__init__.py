@@ -1,6 +1,7 @@
 """Costs, measured or counted."""
 
 from .build_table import latency_table
+from .counted import Counted, CountedPrices, counted
 from .flops import ModelFlops, count_flops
 from .latency import Timing, Timings, latency
 from .layer_table import LatencyTable
@@ -8,6 +9,8 @@ from .ledger import Entry, Ledger, peak_memory, step_flops
 from .timing import Ratio, compare_times
 
 __all__ = [
+    "Counted",
+    "CountedPrices",
     "Entry",
     "LatencyTable",
     "Ledger",
@@ -17,6 +20,7 @@ __all__ = [
     "Timings",
     "compare_times",
     "count_flops",
+    "counted",
     "latency",
     "latency_table",
     "peak_memory",

@@ -36,7 +36,7 @@ class Row:
     widths: tuple[Forms, ...] = ()
 
 
-class _Units:
+class Units:
     """How many positions of a parameter's axis each unit takes away."""
 
     def __init__(self, groups: Sequence[Group], shapes: Shapes) -> None:
@@ -61,13 +61,14 @@ class _Units:
         return {}
 
 
-def _axes(row: Row, units: _Units) -> tuple[Axis, ...]:
+def axes_for(row: Row, units: Units) -> tuple[Axis, ...]:
+    """The variables of an operator as axes that fall with units."""
     return tuple(Axis(size, units.find(forms)) for size, forms in zip(row.sizes, row.forms, strict=True))
 
 
-def _grouped(row: Row, grid: Grid, units: _Units) -> Layer | None:
+def _grouped(row: Row, grid: Grid, units: Units) -> Layer | None:
     """A convolution in groups: whole groups that go take their share of the cost; what goes within each narrows it."""
-    inner, outer = _axes(row, units)
+    inner, outer = axes_for(row, units)
     inputs, outputs = (units.find(forms) for forms in row.widths)
     whole = {name: per // row.sizes[1] for name, per in outputs.items() if name in inputs and name not in inner.units}
     outer = Axis(outer.size, {name: per for name, per in outer.units.items() if name not in whole})
@@ -79,8 +80,8 @@ def _grouped(row: Row, grid: Grid, units: _Units) -> Layer | None:
     return Layer(row.name, axes, price) if any(axis.units for axis in axes) else None
 
 
-def _plain(row: Row, grid: Grid, units: _Units) -> Layer | None:
-    axes = _axes(row, units)
+def _plain(row: Row, grid: Grid, units: Units) -> Layer | None:
+    axes = axes_for(row, units)
     return Layer(row.name, axes, grid.at) if any(axis.units for axis in axes) else None
 
 
@@ -109,7 +110,7 @@ def network_cost(
     Returns:
         The cost in seconds; operators that no group reaches are in its fixed part.
     """
-    units = _Units(groups, shapes)
+    units = Units(groups, shapes)
     layers, fixed = [], 0.0
     for row in rows:
         layer = (_grouped if row.groups > 1 else _plain)(row, grids[row.key], units)
