@@ -18,10 +18,11 @@ def _rising(rng, size):
 
 def _separable(seed):
     rng = np.random.default_rng(seed)
-    cost = row_cost({f"g{i}": _rising(rng, int(rng.integers(1, 7))) for i in range(int(rng.integers(1, 5)))})
+    sizes = rng.integers(1, 7, size=int(rng.integers(1, 5))).tolist()
+    cost = row_cost({f"g{i}": _rising(rng, size) for i, size in enumerate(sizes)})
     scores = random_scores(cost, rng)
     least = cost(dict.fromkeys(cost.sizes, 1))
-    most = least + int(rng.integers(0, max(1, cost.dense - least + 1)))
+    most = least + int(rng.integers(0, int(cost.dense - least) + 1))
     return cost, scores, max(1.0, most)
 
 

@@ -22,6 +22,16 @@ def _lengths(cost: NetworkCost, layer: Layer, counts: Mapping[str, Any]) -> list
     ]
 
 
+def _sum(cost: NetworkCost, layers: Sequence[Layer], counts: Mapping[str, Any], size: int) -> Real:
+    """What some layers cost together, for numbers or rows of counts: ``[size]``."""
+    total = np.zeros(size)
+    for layer in layers:
+        lengths = [np.full(size, length, dtype=np.float64) for length in _lengths(cost, layer, counts)]
+        # The question whether anything is left takes longer than most prices.
+        total += layer.price(*lengths) if min(length.min() for length in lengths) > 0 else layer.at(lengths)
+    return total
+
+
 @dataclass(frozen=True, eq=False)
 class Problem:
     """Which count to take of each ladder, within all limits. A choice is one place per ladder."""
@@ -53,6 +63,11 @@ class Problem:
                 together[i] |= several
         return together
 
+    @cached_property
+    def most(self) -> Real:
+        """The limits as numbers, ``[limits]``."""
+        return np.array([limit.most for limit in self.limits])
+
     @property
     def is_separable(self) -> bool:
         """Whether the cost is a sum of one function per group."""
@@ -67,20 +82,22 @@ class Problem:
         return sum(float(g.values[p]) for g, p in zip(self.ladders, places, strict=True))
 
     def costs(self, places: Places) -> Real:
-        """What is left costs, ``[limits]``."""
+        """What is left costs, ``[limits]``, up to rounding."""
         counts = self.counts(places)
-        return np.array([limit.cost(counts) for limit in self.limits])
+        return np.array([_sum(limit.cost, limit.cost.layers, counts, 1)[0] + limit.cost.fixed for limit in self.limits])
 
     def fits(self, places: Places) -> bool:
         """Whether every limit is held, exactly."""
-        return bool(np.all(self.costs(places) <= [limit.most for limit in self.limits]))
+        counts = self.counts(places)
+        return all(limit.cost(counts) <= limit.most for limit in self.limits)
 
     def change(self, i: int, places: Places, low: int, high: int) -> Real:
         """What the costs change by if one ladder goes to the places from ``low`` to ``high``: ``[limits, places]``."""
         ladder, counts = self.ladders[i], self.counts(places)
         name, at = ladder.group.name, np.append(ladder.counts[low : high + 1], ladder.counts[places[i]])
-        rows = np.zeros((len(self.limits), len(at)))
-        for row, limit, layers in zip(rows, self.limits, self._layers[i], strict=True):
-            for layer in layers:
-                row += layer.at(_lengths(limit.cost, layer, {**counts, name: at}))
-        return rows[:, :-1] - rows[:, -1:]
+        varied = {**counts, name: at}
+        rows = [
+            _sum(limit.cost, layers, varied, len(at))
+            for limit, layers in zip(self.limits, self._layers[i], strict=True)
+        ]
+        return np.array([row[:-1] - row[-1] for row in rows])

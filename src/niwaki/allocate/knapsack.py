@@ -25,9 +25,8 @@ _TRIES = 6
 _SHOWN = 4
 
 
-def _unreachable(problem: Problem) -> BudgetError:
-    lowest = [0] * len(problem.ladders)
-    counts = problem.counts(lowest)
+def _unreachable(problem: Problem, places: Places) -> BudgetError:
+    counts = problem.counts(places)
     parts = []
     for limit in problem.limits:
         cost = limit.cost(counts)
@@ -47,10 +46,8 @@ def _unreachable(problem: Problem) -> BudgetError:
 
 def _solved(problem: Problem, method: Method, steps: int) -> Places:
     places = spend(problem, choose if method == "exact" else choose_greedily, steps)
-    if places is None:
-        raise _unreachable(problem)
     if not problem.fits(places):
-        raise BudgetError("a plan that was within its limits exceeds them at a second look; make prices pure functions")
+        raise _unreachable(problem, places)
     return places
 
 

@@ -13,6 +13,9 @@ Solve = Callable[[Sequence[Real], Sequence[Real], float, int], list[int] | None]
 """Costs and values of each group's choices, the capacity, its steps -> one choice per group, or nothing that fits."""
 
 
+_TABLE = 1 << 16  # numbers in a table, so that it stays in the cache
+
+
 def quantised(costs: Sequence[Real], room: float, steps: int) -> tuple[list[Whole], int]:
     """Costs above zero as whole numbers, rounded up, so that what fits them fits the room.
 
@@ -47,6 +50,19 @@ def _front(costs: Whole, values: Real, room: int) -> Whole:
     return front
 
 
+def _extended(best: Real, costs: Whole, values: Real) -> Real:
+    """The most value at every capacity once one more group has its choice."""
+    size, pad = len(best), int(costs[-1])
+    shifted = np.lib.stride_tricks.sliding_window_view(np.concatenate([np.full(pad, -np.inf), best]), size)
+    new = np.full(size, -np.inf)
+    rows = max(1, _TABLE // size)
+    for i in range(0, len(costs), rows):
+        table = shifted[pad - costs[i : i + rows]]
+        table += values[i : i + rows, None]
+        np.maximum(new, table.max(axis=0), out=new)
+    return new
+
+
 def choose(costs: Sequence[Real], values: Sequence[Real], capacity: float, steps: int) -> list[int] | None:
     r"""One choice per group, of the most value together, within the capacity.
 
@@ -73,18 +89,15 @@ def choose(costs: Sequence[Real], values: Sequence[Real], capacity: float, steps
     if room < 0:
         return None
     whole, size = quantised([row - low for row, low in zip(costs, cheapest, strict=True)], room, steps)
-    best, picks = np.zeros(size + 1), []
-    for cost, value in zip(whole, values, strict=True):
-        new, pick = np.full(size + 1, -np.inf), np.zeros(size + 1, dtype=np.int32)
-        for k in _front(cost, value, size).tolist():
-            reached, place = best[: size + 1 - cost[k]] + value[k], new[cost[k] :]
-            better = reached > place
-            np.copyto(place, reached, where=better)
-            np.copyto(pick[cost[k] :], k, where=better)
-        best = new
-        picks.append(pick)
+    fronts = [_front(cost, value, size) for cost, value in zip(whole, values, strict=True)]
+    best = [np.zeros(size + 1)]
+    for cost, value, front in zip(whole, values, fronts, strict=True):
+        best.append(_extended(best[-1], cost[front], value[front]))
     chosen, left = [], size
-    for pick, cost in zip(reversed(picks), reversed(whole), strict=True):
-        chosen.append(int(pick[left]))
-        left -= int(cost[chosen[-1]])
+    for cost, value, front, before in reversed(list(zip(whole, values, fronts, best[:-1], strict=True))):
+        fits = front[cost[front] <= left]
+        # The sums that `best` was made of, so the highest is the same; of equal ones the cheapest.
+        place = int(fits[np.argmax(before[left - cost[fits]] + value[fits])])
+        chosen.append(place)
+        left -= int(cost[place])
     return chosen[::-1]

@@ -1,4 +1,4 @@
-"""From a way to solve separable problems to a choice for costs that depend on each other."""
+"""From a way to solve separable problems to a choice where costs depend on each other."""
 
 from __future__ import annotations
 
@@ -7,30 +7,13 @@ import numpy as np
 from .coupled import Places, Problem
 from .ladders import Real
 from .multiple_choice import Solve
+from .starts import best_places, cheapest_places, priced_places, uniform_places
 
 _ROUNDS = 10
 _TRIES = 4
+_LITTLE = 1e-4  # a gain after which there is little to come
 _FREE = 1e-12  # what costs less costs nothing
-
-
-def best_places(problem: Problem) -> Places:
-    """What would be chosen if nothing cost anything; of equal values the most units."""
-    return [len(g.values) - 1 - int(np.argmax(g.values[::-1])) for g in problem.ladders]
-
-
-def uniform_places(problem: Problem, top: Places) -> Places | None:
-    """The same share of the way up in all ladders, as far as the limits let; none where even the lowest exceed."""
-    low, high, found = 0.0, 1.0, [0] * len(top)
-    if not problem.fits(found):
-        return None
-    for _ in range(12):
-        share = (low + high) / 2
-        places = [int(share * place) for place in top]
-        if problem.fits(places):
-            low, found = share, places
-        else:
-            high = share
-    return found
+_SMALL = 4096  # places to choose from, up to which two starts take no time
 
 
 def _near(problem: Problem, places: Places, reach: float) -> list[tuple[int, int]]:
@@ -44,7 +27,7 @@ def _near(problem: Problem, places: Places, reach: float) -> list[tuple[int, int
 
 def _step(problem: Problem, solve: Solve, steps: int, places: Places, reach: float) -> Places | None:
     """The best choice near another one, if costs near it were the sums of what each group alone would change."""
-    most = np.array([limit.most for limit in problem.limits])
+    most = problem.most
     ends = _near(problem, places, reach)
     changes = [problem.change(i, places, *end) for i, end in enumerate(ends)]
     values = [g.values[low : high + 1] for g, (low, high) in zip(problem.ladders, ends, strict=True)]
@@ -58,12 +41,12 @@ def _step(problem: Problem, solve: Solve, steps: int, places: Places, reach: flo
             return None
         found = [low + place for (low, _), place in zip(ends, chosen, strict=True)]
         costs = problem.costs(found)
-        if np.all(costs <= most):
+        if problem.fits(found):
             return found
         if several:
             weights = weights * (costs / most) ** 8
             weights /= (weights * most).sum()
-        aim = aim - np.maximum(costs - most, 0)
+        aim = aim - np.maximum(costs - most, _FREE * most)
     return None
 
 
@@ -80,7 +63,7 @@ def _best_offer(problem: Problem, places: Places, changes: dict[int, Real], left
 
 def filled(problem: Problem, places: Places) -> Places:
     """What is left is spent: again and again on the most value for its true cost that still fits."""
-    most = np.array([limit.most for limit in problem.limits])
+    most = problem.most
     places, changes = list(places), dict[int, Real]()
     stale = set(range(len(places)))
     while True:
@@ -97,12 +80,33 @@ def filled(problem: Problem, places: Places) -> Places:
         places, stale = trial, problem.beside[i]
 
 
-def spend(problem: Problem, solve: Solve, steps: int) -> Places | None:
-    """The best choice found within all limits; none where even the lowest places exceed one.
+def _improved(problem: Problem, solve: Solve, steps: int, places: Places) -> Places:
+    reach = 1.0
+    for _ in range(_ROUNDS):
+        found = _step(problem, solve, steps, places, reach)
+        before = problem.value(places)
+        gain = -1.0 if found is None else problem.value(found) - before
+        if found is not None and gain > 0:
+            places = found
+        if gain <= _LITTLE * abs(before):
+            reach /= 3
+    return places
+
+
+def _starts(problem: Problem, low: Places, top: Places) -> list[Places]:
+    priced = priced_places(problem, top)
+    if priced is not None and sum(len(g.counts) for g in problem.ladders) > _SMALL:
+        return [priced]
+    uniform = uniform_places(problem, low, top)
+    return [uniform] if priced is None else [priced, uniform]
+
+
+def spend(problem: Problem, solve: Solve, steps: int) -> Places:
+    """The best choice found within all limits; the cheapest one where even that exceeds them.
 
     For one limit whose cost is a sum over groups, this is what ``solve`` gives. Otherwise each round takes costs near
     the present choice as the sum of what each group alone would change, solves that, and goes there if it is better and
-    fits by the true costs; if not, the next round stays nearer.
+    fits by the true costs; if not, the next round stays nearer. What is then left is spent unit by unit.
 
     Args:
         problem: the ladders and limits.
@@ -112,17 +116,12 @@ def spend(problem: Problem, solve: Solve, steps: int) -> Places | None:
     Returns:
         One place per ladder.
     """
-    top = best_places(problem)
+    top, low = best_places(problem), cheapest_places(problem)
     if problem.fits(top):
         return top
-    places = uniform_places(problem, top)
-    if places is None:
-        return None
-    reach = 1.0
-    for _ in range(_ROUNDS):
-        found = _step(problem, solve, steps, places, reach)
-        if found is not None and problem.value(found) > problem.value(places):
-            places = found
-        else:
-            reach /= 3
-    return filled(problem, places)
+    if not problem.fits(low):
+        return low
+    if problem.is_separable and len(problem.limits) == 1:
+        return filled(problem, _step(problem, solve, steps, low, 1.0) or low)
+    ends = [filled(problem, _improved(problem, solve, steps, start)) for start in _starts(problem, low, top)]
+    return max(ends, key=problem.value)
