@@ -22,6 +22,7 @@ import copy
 import json
 import statistics
 import time
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -51,7 +52,7 @@ METHODS: dict[str, tuple[Any, Any]] = {
     "random": (nw.Random(), nw.Global()),
 }
 BY_RANK = ("LAST, by rank", "H2, by rank")
-RETRAINED = ("LAST", "H2", "uniform H-infinity")
+ONCE = ("LAST, eps = 1 / T^2", "LAST, reference code", "uniform H2")  # not retrained
 DRAWS = 3
 
 
@@ -76,6 +77,7 @@ TASKS = {
     "listops": Task(4000, 1000, 12, 60, tokens=16),
 }
 Part = tuple[Tensor, Tensor]
+Masks = Mapping[str, Tensor]
 
 
 def parts(name: str, address: str | None) -> tuple[Part, Part]:
@@ -106,7 +108,16 @@ def network(kind: str, task: Task) -> nn.Module:
     return zoo.s5(width=32, states=states, layers=4, bidirectional=True, **shared)
 
 
-def train(model: nn.Module, part: Part, task: Task, epochs: int, rate: float, seed: int) -> None:
+@torch.no_grad()
+def mask(model: nn.Module, masks: Masks) -> None:
+    for name, zeros in masks.items():
+        model.get_parameter(name).mul_(zeros)
+
+
+def train(
+    model: nn.Module, part: Part, task: Task, epochs: int, rate: float, seed: int, *, held: Masks | None = None
+) -> None:
+    """``held`` are masks that are put on after every step."""
     names = {"lambda_re", "lambda_im", "log_step", "B", "log_a_real", "a_imag"}
     slow = [p for n, p in model.named_parameters() if n.rpartition(".")[2] in names]
     mine = {id(p) for p in slow}
@@ -126,6 +137,7 @@ def train(model: nn.Module, part: Part, task: Task, epochs: int, rate: float, se
             F.cross_entropy(model(x[batch]), y[batch]).backward()
             optimizer.step()
             schedule.step()
+            mask(model, held or {})
     model.eval()
 
 
@@ -137,53 +149,71 @@ def accuracy(model: nn.Module, part: Part) -> float:
     return 100 * right / len(part[1])
 
 
-def masked(model: nn.Module, groups: nw.Groups, keep: dict[str, Tensor]) -> nn.Module:
-    found = copy.deepcopy(model)
-    with torch.no_grad():
-        for name, mask in nw.tensor_masks(groups, keep).items():
-            found.get_parameter(name).mul_(mask)
-    return found
+def pruned(model: nn.Module, groups: nw.Groups, keep: dict[str, Tensor]) -> tuple[nn.Module, Masks]:
+    """The smaller model; or a masked one, with its masks, where single states of channels leave."""
+    if all(where.dim is not None for group in groups for where in group.slices):
+        return nw.shrink(model, groups, keep), {}
+    found, masks = copy.deepcopy(model), nw.tensor_masks(groups, keep)
+    mask(found, masks)
+    return found, masks
 
 
-def pruned(model: nn.Module, groups: nw.Groups, keep: dict[str, Tensor]) -> nn.Module:
-    cuts = all(where.dim is not None for group in groups for where in group.slices)
-    return nw.shrink(model, groups, keep) if cuts else masked(model, groups, keep)
+@dataclass(frozen=True, eq=False)
+class Choice:
+    """A method on a trained network: it says which states stay."""
+
+    model: nn.Module
+    groups: nw.Groups
+    name: str
+    data: tuple[Part, Part]
+    task: Task
+
+    def __call__(self, ratio: float, draw: int = 0) -> dict[str, Tensor]:
+        """The states that stay."""
+        criterion, allocator = METHODS[self.name.removesuffix(", by rank")]
+        criterion = criterion or nw.TailShare(nw.HInfinity(eps=1 / self.task.time**2))
+        x, y = (t[:512] for t in self.data[0])
+        batches = list(zip(x.split(64), y.split(64), strict=True))
+        chance = torch.Generator().manual_seed(draw)
+        scores = nw.score(
+            criterion, self.model, self.groups, batches, F.cross_entropy,
+            generator=chance, per_batch=self.name == "Taylor",
+        )  # fmt: skip
+        keep: dict[str, Tensor] = allocator(self.groups, scores, 1 - ratio)
+        return keep
 
 
-def sweep(model: nn.Module, groups: nw.Groups, name: str, data: tuple[Part, Part], time: int) -> dict[str, Any]:
+def sweep(choice: Choice) -> dict[str, Any]:
     """Accuracy at every ratio, and how many states each layer keeps."""
-    criterion, allocator = METHODS[name.removesuffix(", by rank")]
-    criterion = criterion or nw.TailShare(nw.HInfinity(eps=1 / time**2))
-    x, y = (t[:512] for t in data[0])
-    batches = list(zip(x.split(64), y.split(64), strict=True))
     found, counts = [], []
     for ratio in RATIOS:
         hits = []
-        for draw in range(DRAWS if name == "random" else 1):
-            chance = torch.Generator().manual_seed(draw)
-            scores = nw.score(
-                criterion, model, groups, batches, F.cross_entropy, generator=chance, per_batch=name == "Taylor"
-            )
-            keep = allocator(groups, scores, 1 - ratio)
-            hits.append(accuracy(pruned(model, groups, keep), data[1]))
+        for draw in range(DRAWS if choice.name == "random" else 1):
+            keep = choice(ratio, draw)
+            hits.append(accuracy(pruned(choice.model, choice.groups, keep)[0], choice.data[1]))
         found.append(statistics.mean(hits))
         counts.append([int(row.sum()) for row in keep.values()])
     return {"accuracy": found, "kept": counts}
 
 
-def retrained(model: nn.Module, groups: nw.Groups, name: str, data: tuple[Part, Part], task: Task) -> dict[str, float]:
-    criterion, allocator = METHODS[name]
-    found = {}
+def retrained(choice: Choice) -> dict[str, float]:
+    """Accuracy after one epoch at a quarter of the rate; masked states stay masked meanwhile."""
+    found, task = {}, choice.task
     for ratio in (0.5, 0.7, 0.9):
-        keep = nw.last(model, groups, density=1 - ratio, criterion=criterion, allocator=allocator)
-        small = nw.shrink(model, groups, keep)
-        train(small, data[0], task, 1, task.rate / 4, 0)
-        found[str(ratio)] = accuracy(small, data[1])
+        small, masks = pruned(choice.model, choice.groups, choice(ratio))
+        train(small, choice.data[0], task, 1, task.rate / 4, 0, held=masks)
+        found[str(ratio)] = accuracy(small, choice.data[1])
     return found
 
 
 def wanted(kind: str) -> list[str]:
     return [*METHODS, *(BY_RANK if kind == "s4d" else ())]
+
+
+def missing(kind: str, old: dict[str, Any]) -> dict[str, list[str]]:
+    """What an older result does not hold yet."""
+    names = {"sweeps": wanted(kind), "one_epoch": [m for m in wanted(kind) if m not in ONCE]}
+    return {part: [m for m in all_of_them if m not in old.get(part, {})] for part, all_of_them in names.items()}
 
 
 def cell(name: str, kind: str, seed: int, data: tuple[Part, Part], old: dict[str, Any]) -> dict[str, Any]:
@@ -196,20 +226,24 @@ def cell(name: str, kind: str, seed: int, data: tuple[Part, Part], old: dict[str
     dense = accuracy(model, data[1])
     groups = nw.states(model, per_channel=kind == "s4d")
     print(f"{name} {kind} seed {seed}: {dense:.2f} % after {seconds:.0f} s", flush=True)
-    sweeps, again = dict(old.get("sweeps", {})), dict(old.get("one_epoch", {}))
-    for method in (m for m in wanted(kind) if m not in sweeps):
-        if method in BY_RANK:
-            ranked = copy.deepcopy(model)
-            criterion = METHODS[method.removesuffix(", by rank")][0].criterion
-            nw.align_states(ranked, groups, nw.score(criterion, ranked, groups))
-            sweeps[method] = sweep(ranked, nw.states(ranked), method, data, task.time)
-        else:
-            sweeps[method] = sweep(model, groups, method, data, task.time)
-    for method in (m for m in RETRAINED if kind != "s4d" and m not in again):
-        again[method] = retrained(model, groups, method, data, task)
+
+    def choice(method: str) -> Choice:
+        if method not in BY_RANK:
+            return Choice(model, groups, method, data, task)
+        ranked, criterion = copy.deepcopy(model), METHODS[method.removesuffix(", by rank")][0].criterion
+        nw.align_states(ranked, groups, nw.score(criterion, ranked, groups))
+        return Choice(ranked, nw.states(ranked), method, data, task)
+
+    if old.get("dense") != dense:
+        old = {}  # another machine may train another network; its results are not mixed with this one's
+    left = missing(kind, old)
+    sweeps = old.get("sweeps", {}) | {method: sweep(choice(method)) for method in left["sweeps"]}
+    again = old.get("one_epoch", {}) | {method: retrained(choice(method)) for method in left["one_epoch"]}
+    in_order = [m for m in wanted(kind) if m in again]
     return {
         "task": name, "model": kind, "seed": seed, "dense": dense, "training_seconds": seconds,
-        "sweeps": {method: sweeps[method] for method in wanted(kind)}, "one_epoch": again, "settings": asdict(task),
+        "sweeps": {method: sweeps[method] for method in wanted(kind)},
+        "one_epoch": {method: again[method] for method in in_order}, "settings": asdict(task),
     }  # fmt: skip
 
 
@@ -229,7 +263,7 @@ def main() -> None:
             old: dict[str, Any] = next(
                 (r for r in rows if (r["task"], r["model"], r["seed"]) == (given.task, kind, seed)), {}
             )
-            if old and set(wanted(kind)) <= old["sweeps"].keys():
+            if old and not any(missing(kind, old).values()):
                 continue
             data = data or parts(given.task, given.data)
             rows = [row for row in rows if row is not old]
