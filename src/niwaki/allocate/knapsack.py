@@ -56,25 +56,31 @@ def _kept(problem: Problem, places: Places) -> dict[str, Tensor]:
     return {g.group.name: g.keep(counts[g.group.name]) for g in problem.ladders}
 
 
+def _tighter(problem: Problem, places: Places) -> Problem:
+    """The same with limits that these places exceed, all of them."""
+    costs = [min(limit.most, float(cost)) for limit, cost in zip(problem.limits, problem.costs(places), strict=True)]
+    limits = [Limit(limit.cost, _TIGHTER * cost) for limit, cost in zip(problem.limits, costs, strict=True)]
+    return Problem(problem.ladders, limits)
+
+
 def _passing(problem: Problem, check: Check, solve: Callable[[Problem], Places]) -> Places:
-    # Each plan is for a tighter budget than the one before.
-    tried: list[Places] = []
-    for i in range(_TRIES):
-        limits = [Limit(limit.cost, limit.most * _TIGHTER**i) for limit in problem.limits]
+    refused: list[Places] = []
+    while len(refused) < _TRIES:
         try:
-            places = solve(Problem(problem.ladders, limits))
+            places = solve(problem)
         except BudgetError:
-            if not tried:
+            if not refused:
                 raise
             break
-        if places in tried:
-            continue
-        tried.append(places)
         if check(_kept(problem, places)):
             return places
+        refused.append(places)
+        problem = _tighter(problem, places)
+    costs = zip(problem.limits, problem.costs(refused[-1]), strict=True)
+    shown = ", ".join(f"{cost / limit.cost.dense:.3f} of the dense {limit.cost.unit}" for limit, cost in costs)
     raise BudgetError(
-        f"check= refused {len(tried)} plans, the last for {_TIGHTER ** (_TRIES - 1):.2f} of the budget; "
-        "ask for a smaller budget, or for a plan whose groups really make the model cheaper"
+        f"check= refused {len(refused)} plans, the last of them at {shown}; ask for a smaller budget, or leave out "
+        "groups that make nothing cheaper when their units go"
     )
 
 
