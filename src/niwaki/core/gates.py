@@ -16,13 +16,14 @@ from .group import Group, spread
 class Gates:
     """The gates of one group's units.
 
-    ==========  =====  ==========================================
+    ==========  =====  ============================================================================
     `forward`   train  meaning
-    ==========  =====  ==========================================
+    ==========  =====  ============================================================================
     1           yes    active
     1           no     frozen (the active part while IEE explores)
     0           no     removed
-    ==========  =====  ==========================================
+    0           yes    straight-through: acts as zero, while a hidden value learns by what zero gets
+    ==========  =====  ============================================================================
 
     Both tensors are boolean ``[size]``.
     """
@@ -66,6 +67,11 @@ def tensor_masks(groups: Sequence[Group], units: Mapping[str, Tensor]) -> dict[s
             laid = spread(where, units[group.name])
             masks[where.tensor] = laid if where.tensor not in masks else masks[where.tensor] & laid
     return masks
+
+
+def is_boolean_pair(gates: Gates) -> bool:
+    """Whether every unit is active, frozen, removed or straight-through (nothing fading)."""
+    return gates.forward.dtype == torch.bool and gates.train.dtype == torch.bool
 
 
 def is_binary_pair(gates: Gates) -> bool:

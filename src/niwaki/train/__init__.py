@@ -3,6 +3,6 @@
 from .plan import Plan
 from .reestimate import reestimate_norms
 from .sparsifier import Sparsifier
-from .values import Values, usual_values
+from .values import Values, readers, usual_values
 
-__all__ = ["Plan", "Sparsifier", "Values", "reestimate_norms", "usual_values"]
+__all__ = ["Plan", "Sparsifier", "Values", "readers", "reestimate_norms", "usual_values"]

@@ -12,8 +12,10 @@ from torch.optim import Optimizer
 
 from ..core.contracts import Probe
 from ..core.errors import GroupError, SignalError, TrainError
+from ..core.gates import GateMap, is_binary_pair, is_boolean_pair
 from ..core.group import Group, check_groups
 from ..core.names import parameters_of
+from ..moves.timeline import Event
 from .listen import AT_HAND
 from .plan import Plan
 from .surgery import all_parameters
@@ -78,6 +80,27 @@ def check_plan(plan: Plan, groups: Sequence[Group], probe: Probe | None) -> None
                     "loop does not give; pass probe=nw.probe(batches, loss), or choose a criterion that reads only "
                     "weights and gradients"
                 )
+
+
+def check_gates(plan: Plan, event: Event, gates: GateMap) -> None:
+    """Check what a move gave.
+
+    Args:
+        plan: the plan.
+        event: the event whose moves were played.
+        gates: what they gave.
+
+    Raises:
+        TrainError: gates in between, or straight-through ones without a place for their hidden values.
+    """
+    if not all(is_boolean_pair(gate) for gate in gates.values()):
+        raise TrainError(
+            f"the move {event.name!r} gave gates that are neither active, frozen, removed nor straight-through"
+        )
+    if not all(is_binary_pair(gate) for gate in gates.values()) and not plan.values.remembers:
+        raise TrainError(
+            f"the move {event.name!r} gave straight-through gates, whose hidden values need Values(remembers=True)"
+        )
 
 
 def check_optimizer(sparsifier: Sparsifier, optimizer: Optimizer) -> None:

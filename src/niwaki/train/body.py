@@ -21,8 +21,9 @@ class Body:
 
     ``acts`` and ``learns`` are the masks of the two gates, ``home`` of the structure to deliver; ``held`` is the
     optimizer state of the active weights while they stand still, ``copy`` an averaged copy's tensors, ``partial``
-    names the tensors in which something does not act, and ``version`` counts the changes of masks. ``beside`` holds
-    tensors that are never masked, but that criteria read about the units.
+    names the tensors in which something does not act, ``hidden`` masks the straight-through weights, whose values lie
+    in ``memory``, and ``version`` counts the changes of masks. ``beside`` holds tensors that are never masked, but that
+    criteria read about the units.
     """
 
     groups: Sequence[Group]
@@ -35,6 +36,7 @@ class Body:
     held: dict[str, State] | None = None
     copy: Mapping[str, Tensor] = field(default_factory=dict)
     partial: list[str] = field(default_factory=list)
+    hidden: dict[str, Tensor] = field(default_factory=dict)
     version: int = 0
     beside: Mapping[str, nn.Parameter] = field(default_factory=dict)
     cross_slices: bool = True
@@ -64,6 +66,8 @@ class Body:
                 if frozen:
                     self.learns = {name: mask & ~self.home[name] for name, mask in self.learns.items()}
         self.partial = [name for name, mask in self.acts.items() if not bool(mask.all())]
+        through = {name: self.learns[name] & ~self.acts[name] for name in self.partial if self.learns is not self.acts}
+        self.hidden = {name: mask for name, mask in through.items() if bool(mask.any())}
 
     @torch.no_grad()
     def begin(self, optimizer: Optimizer) -> None:
@@ -77,9 +81,24 @@ class Body:
         self._mask_copy({})
 
     @torch.no_grad()
+    def show(self, decay: float) -> None:
+        """Before an update: straight-through weights take on their hidden values, which the optimizer is to change.
+
+        Args:
+            decay: times its value, this is added to the gradient of each.
+        """
+        for name, mask in self.hidden.items():
+            tensor = self.tensors[name]
+            tensor.copy_(torch.where(mask, self.memory[name], tensor))
+            if decay and tensor.grad is not None:
+                tensor.grad.add_(tensor * mask, alpha=decay)
+
+    @torch.no_grad()
     def enforce(self, *, frozen: bool) -> None:
         """After an update: removed weights are zero, frozen ones hold what they held."""
         if not frozen:
+            for name, mask in self.hidden.items():
+                self.memory[name].copy_(torch.where(mask, self.tensors[name], self.memory[name]))
             if self.partial:  # a wholly active tensor is not touched at all
                 torch._foreach_mul_([self.tensors[n] for n in self.partial], [self.acts[n] for n in self.partial])
             return
@@ -104,7 +123,8 @@ class Body:
     @torch.no_grad()
     def change(self, optimizer: Optimizer, gates: GateMap, home: Mapping[str, Tensor], *, explored: bool) -> None:
         """Put a new structure on, after an exploration or without one."""
-        before = self.home
+        before, hidden = self.home, self.hidden
+        learned = before if explored else self.learns
         self.lay(gates, home)
         if self.held is not None:
             take_back(optimizer, self.tensors, self.held)
@@ -118,7 +138,9 @@ class Body:
                 settle(self.values, tensor, before[name] & self.home[name], born[name], memory)
             else:
                 revive(self.values, tensor, born[name], memory)
-            clear_state(optimizer, tensor, ~before[name] | ~self.home[name] if explored else gone | born[name])
+                if name in hidden and memory is not None:
+                    tensor.copy_(torch.where(born[name] & hidden[name], memory, tensor))
+            clear_state(optimizer, tensor, ~(learned[name] & self.learns[name]))
         self._mask_copy(born)
 
     def _mask_copy(self, born: Mapping[str, Tensor]) -> None:

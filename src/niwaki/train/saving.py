@@ -121,12 +121,11 @@ def load_state_dict(sparsifier: Sparsifier, state: Mapping[str, Any]) -> None:
 
     s.step, s.is_exploring = int(state["step"]), bool(state["is_exploring"])
     s._home = placed(state["home"])
-    if s.is_exploring:
-        s._gates = {
-            name: Gates(gate["forward"].to(devices[name]), gate["train"].to(devices[name]))
-            for name, gate in state["gates"].items()
-        }
-    else:
+    s._gates = {
+        name: Gates(gate["forward"].to(devices[name]), gate["train"].to(devices[name]))
+        for name, gate in state["gates"].items()
+    }
+    if not s.is_exploring and all(torch.equal(s._gates[name].train, keep) for name, keep in s._home.items()):
         s._gates = {name: Gates(keep, keep) for name, keep in s._home.items()}
     body = s._body
     body.lay(s._gates, s._home, frozen=s.is_exploring and s.plan.freeze)

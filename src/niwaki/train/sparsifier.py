@@ -13,7 +13,7 @@ from torch.utils.hooks import RemovableHandle
 
 from ..core.contracts import Context, Probe
 from ..core.errors import TrainError
-from ..core.gates import GateMap, is_binary_pair, kept_gates
+from ..core.gates import GateMap, kept_gates
 from ..core.group import Group, check_groups, tensors_of
 from ..core.names import parameters_of
 from ..measure.ledger import Ledger
@@ -31,6 +31,7 @@ from .scoring import Scores, loop_signals
 from .surgery import (
     all_parameters,
     clear_gradients,
+    gradient_scale,
     inner_optimizer,
     is_skipped,
     restore_rates,
@@ -243,6 +244,7 @@ class Sparsifier:
                 clear_gradients(optimizer)
         if self._is_frozen:
             clear_gradients(optimizer, self._others)
+        self._body.show(self.plan.straight_through_decay * gradient_scale(optimizer))
         if self.is_exploring and self.plan.explore_rate != 1.0:
             self._rates = scale_rates(optimizer, self.plan.explore_rate)
 
@@ -276,8 +278,7 @@ class Sparsifier:
             generator=self._generator,
         )
         gates, home = play(event.moves, self._gates, context)
-        if not all(is_binary_pair(gate) for gate in gates.values()):
-            raise TrainError(f"the move {event.name!r} gave gates that are neither active, frozen nor removed")
+        attaching.check_gates(self.plan, event, gates)
         check_agreement(home, self.step)
         self._transition(gates, home, event.explores)
         self._diary.note(event.step, event.name, event.stage, before, home)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
 from torch import Tensor
 
+from ..core.errors import GroupError
 from ..core.group import Group
 
 ExploreInit = Literal["mru_zero", "mru_random", "zero"]
@@ -37,8 +38,35 @@ class Values:
 
 
 def is_dead_at_zero(group: Group) -> bool:
-    """Whether units with all their weights at zero get no gradient: those that lie in more than one tensor."""
-    return len({where.tensor for where in group.slices}) > 1
+    """Whether units with all their weights at zero get no gradient: those of what makes a unit and what reads it."""
+    alone = len({where.tensor for where in group.slices}) == 1
+    return not alone and any(where.role != "in" for where in group.slices)
+
+
+def readers(groups: Sequence[Group]) -> list[Group]:
+    """The groups with nothing but the weights that read a unit, so that masks lie on these alone.
+
+    Straight-through gates want this for channels: were the rows and the norm of a channel masked too, it would put out
+    zeros, and no hidden value would get a gradient. A model without a unit's readers is a model without the unit, so
+    `shrink` takes the groups as they were.
+
+    Args:
+        groups: groups whose slices have roles, from `channels` or `heads`.
+
+    Returns:
+        Groups of the same names and sizes.
+
+    Raises:
+        GroupError: a group of which no slice is known to read its units.
+    """
+    found = [
+        replace(g, slices=tuple(where for where in g.slices if where.role == "in"), buffers=(), sizes=())
+        for g in groups
+    ]
+    for group in found:
+        if not group.slices:
+            raise GroupError(f"nothing is known to read the units of group {group.name!r}; leave it out")
+    return found
 
 
 def usual_values(
