@@ -56,6 +56,7 @@ from .criteria import (
 )
 from .measure import Counted, LatencyTable, Ledger, Timing, Timings, count_flops, counted, latency, latency_table
 from .methods import acdc, dense, gmp, halp, iee, last, rigl, smcp, sparse_evolution, static
+from .methods.not_slower import not_slower
 from .moves import (
     Drop,
     Event,
@@ -205,6 +206,7 @@ __all__ = [
     "load_training",
     "masked",
     "n_of_m",
+    "not_slower",
     "outcome",
     "parameters_left",
     "polynomial",
