@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+import signal
 import subprocess
 import sys
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -144,6 +147,104 @@ def test_errors_of_files(tmp_path, file):
         read_truth(_write(tmp_path / "m.csv", ["", "x", "y"], [["x", 0, 1], ["w", 0, 0]]), ("x", "y"))
     with pytest.raises(CausalityError, match="two rows are called 'a'; series need different names"):
         read_series(_write(tmp_path / "r.csv", ["n", 1, 2], [["a", 1, 2], ["a", 3, 4]]), in_rows=True)
+
+
+@contextmanager
+def _stopped(*, quiet):
+    """In place of the bar: Ctrl-C when the causes of two series are scored."""
+
+    def tell(done, effects):
+        if done == 2:
+            raise KeyboardInterrupt
+
+    yield tell
+
+
+@pytest.mark.parametrize("correction", ["fdr", "max"])
+def test_an_interrupt_writes_what_is_scored(file, tmp_path, monkeypatch, correction):
+    truth = _write(tmp_path / "truth.csv", ["cause", "effect"], [["x", "y"]])
+    asked = ("causes", file, "--correction", correction, "--surrogates", "199", "--truth", truth, "--json")
+    whole = json.loads(niwaki(*asked).stdout)
+    assert whole["complete"] is True
+    monkeypatch.setattr("niwaki.app.causes_command.counted", _stopped)
+    result = niwaki(*asked, "--out", tmp_path / "out")
+    assert result.exit_code == 130
+    assert result.stderr == "interrupted: every score listed is final, but there may be more\n"
+    found = json.loads(result.stdout)
+    assert found["complete"] is False and found["truth"] is None
+    # The causes of x and of y; nothing is said of z's.
+    assert {(e["source"], e["target"]) for e in found["edges"]} == {("y", "x"), ("z", "x"), ("x", "y"), ("z", "y")}
+    final = {(e["source"], e["target"]): e for e in whole["edges"]}
+    for edge in found["edges"]:
+        known = final[edge["source"], edge["target"]]
+        assert (edge["score"], edge["p"]) == (known["score"], known["p"])
+        if correction == "fdr":
+            assert edge["q"] >= known["q"] and edge["significant"] <= known["significant"]
+        else:
+            assert edge["q"] is None and edge["significant"] is None
+    assert any(edge["significant"] for edge in found["edges"]) == (correction == "fdr")
+    assert found["notes"][-1].startswith(
+        "stopped early: only the causes of 2 of 3 series were scored (x, y); p values "
+    )
+    assert [row[2] for row in found["scores"]] == [None, None, None]
+    assert json.loads((tmp_path / "out" / "result.json").read_text()) == found
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "so far" in page and "pairs are missing" in page
+
+
+def test_an_interrupt_before_anything_is_scored_writes_nothing(file, tmp_path, monkeypatch):
+    def interrupted(*arguments, **how):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("niwaki.causality.scores.spread", interrupted)
+    result = niwaki("causes", file, "--json", "--out", tmp_path / "out")
+    assert (result.exit_code, result.stdout) == (130, "")
+    assert result.stderr == "interrupted: no pair was scored yet, so nothing is listed or written\n"
+    assert not (tmp_path / "out").exists()
+
+
+def _until(terminal, words):
+    """What a terminal shows until it shows certain words, or nobody writes on it any more."""
+    shown = b""
+    while words is None or words not in shown:
+        try:
+            part = os.read(terminal, 65536)
+        except OSError:  # how a terminal ends on Linux
+            part = b""
+        if not part:
+            break
+        shown += part
+    return shown
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_bar_shows_pairs_and_ctrl_c_ends_it(tmp_path, workers):
+    pty = pytest.importorskip("pty", reason="no terminals on this system")
+    series = np.random.default_rng(0).random((1200, 10))
+    path = _write(tmp_path / "long.csv", [f"s{at}" for at in range(10)], series)
+    command = [sys.executable, "-m", "niwaki", "causes", str(path), "--json", "--workers", str(workers)]
+    master, slave = pty.openpty()
+    with subprocess.Popen(
+        [*command, "--surrogates", "400"],
+        stdout=subprocess.PIPE,
+        stderr=slave,
+        env={**os.environ, "TERM": "xterm", "COLUMNS": "120"},
+        start_new_session=True,
+    ) as run:
+        os.close(slave)
+        try:
+            shown = _until(master, b"9 of 90 pairs")
+            os.killpg(run.pid, signal.SIGINT)  # on a terminal, Ctrl-C goes to the workers, too
+            answer = run.communicate(timeout=60)[0]
+            shown += _until(master, None)
+        finally:
+            run.kill()
+            os.close(master)
+    assert b"time left" in shown and b"Traceback" not in shown, shown.decode()
+    assert run.returncode == 130, shown.decode()
+    assert b"interrupted: every score listed is final" in shown
+    found = json.loads(answer)
+    assert found["complete"] is False and len(found["edges"]) % 9 == 0 and 0 < len(found["edges"]) < 90
 
 
 def test_torch_is_not_loaded(file, tmp_path):

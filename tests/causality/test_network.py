@@ -132,3 +132,61 @@ def test_progress_counts_the_effects(series, backend):
     assert told == [(1, 3), (2, 3), (3, 3)]
     alone = CausalNetwork(surrogates=0).fit(series)
     assert np.array_equal(network.scores_.values, alone.scores_.values, equal_nan=True)
+
+
+def _stop_after(effects):
+    def progress(done, every):
+        if done == effects:
+            raise KeyboardInterrupt
+
+    return progress
+
+
+@pytest.mark.parametrize("backend", [None, "threading", "loky"])
+def test_what_is_scored_before_ctrl_c_is_kept(series, backend):
+    joblib = pytest.importorskip("joblib", reason="for several workers")
+    stats = pytest.importorskip("scipy.stats", reason="the oracle")
+    whole = CausalNetwork(surrogates=39).fit(series)
+    with joblib.parallel_config(**({} if backend is None else {"backend": backend, "n_jobs": 2})):
+        part = CausalNetwork(surrogates=39).fit(series, progress=_stop_after(2))
+        with pytest.raises(KeyboardInterrupt):  # who did not ask for a part is stopped
+            score_matrix(series, progress=_stop_after(2))
+    assert (whole.complete_, part.complete_) == (True, False)
+    assert np.array_equal(part.scores_.values[:, :2], whole.scores_.values[:, :2], equal_nan=True)
+    assert np.array_equal(part.scores_.null[..., :2], whole.scores_.null[..., :2], equal_nan=True)
+    assert np.isnan(part.scores_.values[:, 2]).all()
+    assert np.array_equal(part.p_[:, :2], whole.p_[:, :2], equal_nan=True)
+    # The worst that could come: the p values of the missing pairs are all 1.
+    worst = whole.p_.copy()
+    worst[[0, 1], 2] = 1.0
+    there = ~np.eye(3, dtype=bool)
+    worst[there] = stats.false_discovery_control(worst[there])
+    worst[[0, 1], 2] = np.nan
+    np.testing.assert_allclose(part.q_, worst, rtol=1e-12)
+    assert len(part.edges_) == 4
+    assert part.notes_[0].startswith(
+        "stopped early: only the causes of 2 of 3 series were scored (x0, x1); p values are"
+    )
+
+
+def test_the_largest_score_of_all_pairs_is_not_guessed(series):
+    part = CausalNetwork(correction="max").fit(series, progress=_stop_after(1))
+    assert np.isnan(part.q_).all() and not np.isnan(part.p_[1:, 0]).any()
+    assert [edge.significant for edge in part.edges_] == [None, None]
+    assert part.notes_[0].endswith("adjusted by the largest score of all pairs cannot be given")
+    bare = CausalNetwork(surrogates=0).fit(series, progress=_stop_after(1))
+    assert bare.notes_[0] == "stopped early: only the causes of 1 of 3 series were scored (x0)"
+
+
+def test_ctrl_c_before_anything_is_scored_stops(series):
+    class Stopped:
+        window = 1
+
+        def check(self, length):
+            pass
+
+        def prepare(self, effect):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        CausalNetwork(Stopped(), surrogates=0).fit(series)

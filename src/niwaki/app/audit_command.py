@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .pattern_data import bins_from
-from .patterns_command import told
 from .shell import Debug, Json, Quiet, command, console, errors, option, say
+from .watch import end, told
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -47,13 +47,7 @@ def audit(
     with errors(debug):
         found, result = _found(**given)
         say(result, lambda: _show(found, result, console()), as_json, quiet)
-        _end(found)
-
-
-def _end(found: Audit) -> None:
-    # After the results, so that nothing proven is lost.
-    if not found.complete:
-        raise KeyboardInterrupt("interrupted: every subgroup listed is proven, but there may be more")
+        end(found.complete, "every subgroup listed is proven")
 
 
 _SETTINGS = ("among", "alpha", "max_size", "min_support", "permutations", "seed", "workers", "missing")

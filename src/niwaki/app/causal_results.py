@@ -77,6 +77,7 @@ def cause_facts(
         judged=None if judged is None else Judged(judged.auroc, judged.aupr, judged.edges, judged.pairs),
         notes=(*series.notes, *network.notes_),
         command=command,
+        complete=network.complete_,
     )
 
 
@@ -108,6 +109,7 @@ def save_causes(facts: CauseFacts, out: Path | None) -> dict[str, Any]:
     files = {} if out is None else {Path(name).stem: str(out / name) for name in names}
     result: dict[str, Any] = {
         "data": facts.title,
+        "complete": facts.complete,
         "method": facts.method,
         "test": facts.test,
         "alpha": facts.alpha,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .shell import Debug, Json, Quiet, command, console, errors, option, say
+from .watch import counted, end
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -51,6 +52,7 @@ def causes(
     with errors(debug):
         network, judged, result = _found(**given)
         say(result, lambda: _show(network, judged, result, console()), as_json, quiet)
+        end(network.complete_, "every score listed is final")
 
 
 _OF_INDEX = ("order", "lag", "k", "neighbours", "theiler")
@@ -69,8 +71,12 @@ def _found(
     true = None if truth is None else read_truth(truth, found.table.names)
     index = _index(method, {name: given[name] for name in _OF_INDEX})
     network = CausalNetwork(index, n_jobs=given["workers"], **{name: given[name] for name in _OF_NETWORK})
-    network.fit(dict(zip(found.table.names, found.table.series, strict=True)))
-    judged = None if true is None else evaluate(network.scores_, true)
+    with counted(quiet=given["quiet"]) as progress:
+        try:
+            network.fit(dict(zip(found.table.names, found.table.series, strict=True)), progress=progress)
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt("interrupted: no pair was scored yet, so nothing is listed or written") from None
+    judged = evaluate(network.scores_, true) if true is not None and network.complete_ else None
     facts = cause_facts(network, found, series.name, command(), truth=true, judged=judged)
     return network, judged, save_causes(facts, out)
 
@@ -105,11 +111,13 @@ def _show(network: CausalNetwork, judged: Evaluation | None, result: dict[str, A
     tested = network.surrogates > 0
     columns = ["cause", "effect", "score", *(["p", f"adjusted ({network.correction})", ""] if tested else [])]
     to.print(f"{result['method']}; {result['length']:,} time points", highlight=False)
-    table = Table(title=f"{len(network.edges_):,} ordered pairs of {len(network.names_)} series")
+    so_far = "" if network.complete_ else " so far"
+    table = Table(title=f"{len(network.edges_):,} ordered pairs of {len(network.names_)} series{so_far}")
     for column in columns:
         table.add_column(column, justify="left" if column in {"cause", "effect", ""} else "right")
     for edge in network.edges_[:_SHOWN]:
-        test = [f"{edge.p:.3g}", f"{edge.q:.3g}", "significant" if edge.significant else ""] if tested else []
+        adjusted = "" if edge.significant is None else f"{edge.q:.3g}"
+        test = [f"{edge.p:.3g}", adjusted, "significant" if edge.significant else ""] if tested else []
         table.add_row(edge.source, edge.target, f"{edge.score:.4f}", *test)
     to.print(table)
     if len(network.edges_) > _SHOWN:

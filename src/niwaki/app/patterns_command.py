@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from .shell import Debug, Json, Quiet, command, console, errors, option, say
+from .watch import end, told
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from ..patterns import Progress
     from ..report.pattern_facts import PatternFacts
 
 _SHOWN = 20
@@ -53,13 +51,7 @@ def patterns(
     with errors(debug):
         facts, result = _found(**given)
         say(result, lambda: _show(facts, result, console()), as_json, quiet)
-        _end(facts)
-
-
-def _end(facts: PatternFacts) -> None:
-    # After the results, so that nothing proven is lost.
-    if not facts.complete:
-        raise KeyboardInterrupt("interrupted: every pattern listed is proven, but there may be more")
+        end(facts.complete, "every pattern listed is proven")
 
 
 _SETTINGS = ("alpha", "rule", "max_size", "min_support", "permutations", "seed", "workers", "missing", "positive")
@@ -80,35 +72,6 @@ def _found(data: Path, *, label: str, covariate: list[str] | None, **given: Any)
         fitted = SignificantPatterns(**settings, progress=progress).fit(read.features, read.labels, read.groups)
     facts = pattern_facts(fitted, read, data.name, command())
     return facts, save_patterns(fitted, read, facts, given["out"])
-
-
-@contextmanager
-def told(*, quiet: bool) -> Generator[Callable[[Progress], None] | None, None, None]:
-    """A bar on a terminal; nothing elsewhere.
-
-    Args:
-        quiet: no bar there, either.
-
-    Yields:
-        What to tell of the search's progress; ``None`` where nothing is shown.
-    """
-    from rich.console import Console
-    from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
-    from rich.progress import Progress as Bars
-
-    where = Console(stderr=True)
-    if quiet or not where.is_terminal:
-        yield None
-        return
-    columns = TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TextColumn("{task.fields[facts]}")
-    with Bars(*columns, TimeElapsedColumn(), console=where, transient=True) as bars:
-        bar = bars.add_task("prepare", total=1.0, facts="")
-
-        def tell(progress: Progress) -> None:
-            facts = f"threshold {progress.threshold:.2g}, {progress.testable:,} testable of {progress.visited:,}"
-            bars.update(bar, description=progress.stage, completed=progress.share, facts=facts)
-
-        yield tell
 
 
 def _show(facts: PatternFacts, result: dict[str, Any], to: Console) -> None:

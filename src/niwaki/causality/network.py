@@ -31,7 +31,7 @@ class Edge:
         score: of the pair.
         p: its p value alone; NaN without surrogates.
         q: its p value adjusted for all pairs; NaN without surrogates.
-        significant: whether ``q <= alpha``; ``None`` without surrogates.
+        significant: whether ``q <= alpha``; ``None`` where there is no ``q``.
     """
 
     source: str
@@ -58,7 +58,8 @@ class CausalNetwork:
         n_jobs: workers; ``None`` leaves it to `joblib.parallel_config`.
 
     After `fit`: ``scores_`` (`ScoreMatrix`), ``p_`` and ``q_`` ``[n, n]``, ``edges_`` (every ordered pair, best first),
-    ``notes_`` (what limits the conclusions), ``names_``.
+    ``notes_`` (what limits the conclusions), ``names_``, ``complete_`` (not so after Ctrl-C: then only the pairs
+    scored by then are in it, and with ``"fdr"`` those called significant are so in the whole network, too).
 
     >>> rng = np.random.default_rng(0)
     >>> x = rng.random(400)
@@ -142,26 +143,42 @@ class CausalNetwork:
         Args:
             X: a matrix ``[T, variables]``, a data frame of pandas or polars, or a dict of columns.
             y: nothing; scikit-learn hands it over.
-            progress: called with the effects done and their number, as they come in.
-        """
+            progress: called with the effects done and their number, as they come in. It may raise
+                ``KeyboardInterrupt``, which does as Ctrl-C does.
+
+        Raises:
+            KeyboardInterrupt: after Ctrl-C before a single effect was scored.
+        """  # noqa: DOC502 - it comes from below
         self._check()
         how = Surrogates(self.surrogates, self.surrogate, self.min_shift, self.seed)
-        scores = score_matrix(
-            X, self.method, standardise=self.standardise, surrogates=how, n_jobs=self.n_jobs, progress=progress
-        )
+        run: dict[str, Any] = {"n_jobs": self.n_jobs, "progress": progress, "partial": True}
+        scores = score_matrix(X, self.method, standardise=self.standardise, surrogates=how, **run)
         blank = np.full(scores.values.shape, np.nan)
         self.p_: Floats = p_values(scores.values, scores.null) if self.surrogates else blank
-        if not self.surrogates:
-            self.q_: Floats = blank
-        elif self.correction == "fdr":
-            self.q_ = benjamini_hochberg(self.p_)
-        else:
-            self.q_ = max_statistic(scores.values, scores.null)
+        if self.surrogates and self.correction == "fdr":
+            self.q_: Floats = benjamini_hochberg(self.p_, len(scores.names) * (len(scores.names) - 1))
+        else:  # the largest score of all pairs is known only when all are
+            is_known = self.surrogates > 0 and scores.complete
+            self.q_ = max_statistic(scores.values, scores.null) if is_known else blank
         self.scores_: ScoreMatrix = scores
         self.names_: tuple[str, ...] = scores.names
-        self.notes_: tuple[str, ...] = (*scores.notes, *self._reach(scores))
+        self.complete_: bool = scores.complete
+        self.notes_: tuple[str, ...] = (*self._stopped(scores), *scores.notes, *self._reach(scores))
         self.edges_: tuple[Edge, ...] = self._edges(scores)
         return self
+
+    def _stopped(self, scores: ScoreMatrix) -> tuple[str, ...]:
+        """What is missing after Ctrl-C."""
+        if scores.complete:
+            return ()
+        done = [name for name, column in zip(scores.names, scores.values.T, strict=True) if not np.isnan(column).all()]
+        named = ", ".join(done[:5]) + (" ..." if len(done) > 5 else "")
+        what = f"stopped early: only the causes of {len(done)} of {len(scores.names)} series were scored ({named})"
+        if not self.surrogates:
+            return (what,)
+        if self.correction == "max":
+            return (f"{what}; p values adjusted by the largest score of all pairs cannot be given",)
+        return (f"{what}; p values are adjusted as if no other pair acted",)
 
     def _reach(self, scores: ScoreMatrix) -> tuple[str, ...]:
         """Whether a single edge could be found among so many pairs."""
@@ -184,10 +201,10 @@ class CausalNetwork:
                 float(scores.values[i, j]),
                 float(self.p_[i, j]),
                 float(self.q_[i, j]),
-                bool(self.q_[i, j] <= self.alpha) if self.surrogates else None,
+                None if np.isnan(self.q_[i, j]) else bool(self.q_[i, j] <= self.alpha),
             )
             for i in range(size)
             for j in range(size)
-            if i != j
+            if not np.isnan(scores.values[i, j])
         ]
         return tuple(sorted(found, key=lambda edge: -edge.score))  # equal scores stay in the order of the names

@@ -28,6 +28,7 @@ class ScoreMatrix:
         standardise: how the series were rescaled before.
         null: scores of the surrogates, ``[surrogates, n, n]``; empty where none were asked.
         notes: what in the data limits the conclusions.
+        complete: whether all pairs were scored; after Ctrl-C some effects are missing, and their columns NaN.
     """
 
     names: tuple[str, ...]
@@ -36,6 +37,7 @@ class ScoreMatrix:
     standardise: Standardise
     null: Floats
     notes: tuple[str, ...] = ()
+    complete: bool = True
 
     def score(self, source: str, target: str) -> float:
         """The score of ``source -> target``.
@@ -71,9 +73,9 @@ class Surrogates:
         made = surrogate_maker(table.length, self.kind, self.count, least, self.seed)
         if self.kind == "shift":
             return lambda number, variable: made(table.series[variable], number)
-        # Dear to make, so that every effect meets the same ones.
-        held = [[made(block, number) for block in table.series] for number in range(self.count)]
-        return lambda number, variable: held[number][variable]
+        # Dear to make, so that every effect meets the same ones; in few arrays, which processes can share.
+        held = [np.stack([made(block, number) for number in range(self.count)]) for block in table.series]
+        return lambda number, variable: held[variable][number]
 
 
 def score_matrix(
@@ -84,6 +86,7 @@ def score_matrix(
     surrogates: Surrogates | int = 0,
     n_jobs: int | None = None,
     progress: Progress | None = None,
+    partial: bool = False,
 ) -> ScoreMatrix:
     """Every ordered pair's score, the neighbours of each effect searched once for all its causes.
 
@@ -96,6 +99,7 @@ def score_matrix(
         surrogates: how many, or how, surrogates of the causes are scored as well.
         n_jobs: workers; ``None`` leaves it to `joblib.parallel_config`. The result does not depend on it.
         progress: called with the effects done and their number, as they come in.
+        partial: after Ctrl-C hand back what is scored by then.
 
     >>> rng = np.random.default_rng(0)
     >>> x = rng.random(400)
@@ -112,9 +116,11 @@ def score_matrix(
     scaled = Table(table.names, tuple(standardised(block, standardise) for block in table.series))
     copies = how.copies(scaled, method.window) if how.count else None
     tasks = [(scaled, method, effect, how.count, copies) for effect in range(len(table.names))]
-    columns = spread(scores_of, tasks, n_jobs, progress)
-    every = np.stack(columns, axis=2)
-    return ScoreMatrix(table.names, every[0], method, standardise, every[1:], remarks(table))
+    columns = spread(scores_of, tasks, n_jobs, progress, partial=partial)
+    every = np.full((1 + how.count, len(tasks), len(tasks)), np.nan)
+    every[:, :, : len(columns)] = np.stack(columns, axis=2)
+    is_complete = len(columns) == len(tasks)
+    return ScoreMatrix(table.names, every[0], method, standardise, every[1:], remarks(table), is_complete)
 
 
 def scores_of(

@@ -26,8 +26,13 @@ def p_values(values: Floats | float, null: Floats) -> Floats:
     return np.where(np.isnan(values), np.nan, p)
 
 
-def benjamini_hochberg(p: Floats) -> Floats:
+def benjamini_hochberg(p: Floats, of: int | None = None) -> Floats:
     """Adjusted p values that bound the share of false edges among those taken; NaN stays NaN.
+
+    Args:
+        p: to be adjusted.
+        of: how many there are in all, where some are not known; they count as 1, so that what is found without them is
+            found with them, too.
 
     >>> benjamini_hochberg(np.array([0.01, 0.04, 0.03, np.nan])).tolist()
     [0.03, 0.04, 0.04, nan]
@@ -39,8 +44,9 @@ def benjamini_hochberg(p: Floats) -> Floats:
     given = p[there]
     order = np.argsort(-given, kind="stable")
     ranks = np.arange(len(given), 0, -1)
+    count = len(given) if of is None else of
     adjusted = np.empty(len(given))
-    adjusted[order] = np.minimum.accumulate(np.minimum(given[order] * len(given) / ranks, 1.0))
+    adjusted[order] = np.minimum.accumulate(np.minimum(given[order] * count / ranks, 1.0))
     found[there] = adjusted
     return found
 

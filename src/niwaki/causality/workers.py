@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Iterable, Sequence
+import warnings
+from collections.abc import Callable, Generator, Iterable, Sequence
 from typing import Any, TypeVar
 
 from .errors import CausalityError
@@ -15,7 +16,12 @@ Progress = Callable[[int, int], None]
 
 
 def spread(
-    function: Callable[..., T], tasks: Sequence[tuple[Any, ...]], n_jobs: int | None, progress: Progress | None = None
+    function: Callable[..., T],
+    tasks: Sequence[tuple[Any, ...]],
+    n_jobs: int | None,
+    progress: Progress | None = None,
+    *,
+    partial: bool = False,
 ) -> list[T]:
     """``function(*task)`` of every task, in order.
 
@@ -24,12 +30,26 @@ def spread(
         tasks: arguments of each call.
         n_jobs: workers; ``None`` leaves it to `joblib.parallel_config`, which also chooses the backend.
         progress: called with the calls done and their number, as results come in.
+        partial: after Ctrl-C, or a ``KeyboardInterrupt`` from ``progress``, hand back the results of the first calls.
+
+    Raises:
+        KeyboardInterrupt: after Ctrl-C, if ``partial`` is not asked or no call is done.
     """
     found: list[T] = []
-    for result in _results(function, tasks, n_jobs, progress is not None):
-        found.append(result)
-        if progress is not None:
-            progress(len(found), len(tasks))
+    results = _results(function, tasks, n_jobs, progress is not None or partial)
+    try:
+        for result in results:
+            found.append(result)
+            if progress is not None:
+                progress(len(found), len(tasks))
+    except KeyboardInterrupt:
+        if not partial or not found:
+            raise
+    finally:
+        if isinstance(results, Generator):
+            with warnings.catch_warnings():  # what still runs is cut off, as was asked
+                warnings.filterwarnings("ignore", "(?s).*tasks (which were still being|have been success)", UserWarning)
+                results.close()
     return found
 
 

@@ -44,7 +44,7 @@ class CauseFacts:
         title: what the data are called.
         names: of the variables.
         values: scores ``[n, n]``, row = cause; NaN on the diagonal.
-        edges: every ordered pair, best first.
+        edges: every ordered pair that was scored, best first.
         length: time points.
         method: the index and its settings, in words.
         alpha: level of the test.
@@ -52,6 +52,7 @@ class CauseFacts:
         judged: against the truth, if it is known.
         notes: what limits the conclusions.
         command: how this was made.
+        complete: whether all pairs were scored.
     """
 
     title: str
@@ -65,6 +66,7 @@ class CauseFacts:
     judged: Judged | None = None
     notes: Sequence[str] = ()
     command: str = ""
+    complete: bool = True
 
     @property
     def drawn(self) -> Sequence[RankedEdge]:

@@ -58,6 +58,9 @@ def _headline(facts: CauseFacts) -> Headline:
         f"{facts.test}." if facts.test else "Scores are ranked, not tested: surrogates tell which are more than noise."
     )
     lead = f"{facts.title}: {points} of {variables}, {facts.method}. {test}"
+    if not facts.complete:
+        title += " so far"
+        lead += " The scoring was stopped before its end: every score here is final, but pairs are missing."
     tiles = [Tile("Highest score", plain(best.score), best.words)]
     if facts.test:
         tiles.append(Tile("Significant edges", count(found), f"of {count(len(facts.edges))} pairs"))
@@ -85,7 +88,7 @@ def _network(facts: CauseFacts) -> Section:
     names = "network", "Network", "Who acts on whom"
     place = {name: at for at, name in enumerate(facts.names)}
     if not facts.drawn:
-        return Section(*names, missing="No edge is significant.")
+        return Section(*names, missing=f"No edge is significant{'' if facts.complete else ' so far'}.")
     scores = [edge.score for edge in facts.drawn]
     low, span = min(scores), (max(scores) - min(scores)) or 1.0
     arrows = [
