@@ -7,8 +7,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
+from torch import nn
 
 from niwaki.measure.replay import Ready
+from niwaki.measure.tape import Operation
 from niwaki.measure.variables import Varied, shapes_at
 
 Formula = Callable[[str, list[tuple[int, ...]], tuple[Any, ...]], float]
@@ -28,14 +30,14 @@ def products(kind: str, shapes: list[tuple[int, ...]], args: tuple[Any, ...]) ->
 class Machine:
     """Its clock moves only when it computes."""
 
-    def __init__(self, formula: Formula = products, whole: float = 1.0) -> None:
-        self.now, self.formula, self.whole = 0.0, formula, whole
+    def __init__(self, formula: Formula = products, seconds: float = 1.0) -> None:
+        self.now, self.formula, self.seconds = 0.0, formula, seconds
         self.calls = 0
 
     def clock(self) -> float:
         return self.now
 
-    def backend(self, it: Varied, lengths: Sequence[int], device: torch.device, copies: int) -> Ready:
+    def ready(self, it: Varied, lengths: Sequence[int], device: torch.device, copies: int) -> Ready:
         seconds = self.formula(it.operation.kind, shapes_at(it, lengths), it.operation.args)
 
         def call() -> None:
@@ -44,6 +46,14 @@ class Machine:
 
         return Ready(call, lambda: None)
 
-    def forward(self, *_: object) -> None:
-        """To be hung on a model as a hook: the whole model takes its time too."""
-        self.now += self.whole
+    def nothing(self) -> Callable[[], object]:
+        return lambda: None
+
+    def kept(self, operations: Sequence[Operation]) -> list[Operation]:
+        return list(operations)
+
+    def whole(self, model: nn.Module, example: Any) -> Callable[[], object]:
+        def call() -> None:
+            self.now += self.seconds
+
+        return call

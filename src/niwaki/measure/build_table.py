@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,14 +20,18 @@ from .flops import unfused
 from .keys import key_of
 from .latency import latency
 from .layer_table import LatencyTable
-from .measuring import Backend, Care, Point, Progress, Wanted, measure
+from .measuring import Backend, Care, Clock, Point, Progress, Wanted, measure
+from .onnx_backend import OnnxRuntime
 from .pricing import Row
-from .replay import eager
+from .replay import Eager
 from .table_file import Cache
-from .tape import split_example, tape_of
+from .tape import tape_of
 from .variables import Varied, varied
 
-_BACKENDS: Mapping[str, Backend] = {"eager": eager}
+_BACKENDS: Mapping[str, Callable[[torch.device, int], Backend]] = {
+    "eager": lambda device, threads: Eager(),
+    "onnxruntime": OnnxRuntime,
+}
 
 
 def rows_of(operations: Sequence[Varied]) -> tuple[Row, ...]:
@@ -47,17 +51,11 @@ def _shapes(model: nn.Module) -> dict[str, tuple[int, ...]]:
     return {name: tuple(t.shape) for name, t in [*bare.named_parameters(), *bare.named_buffers()]}
 
 
-def _whole(model: nn.Module, example: Any, cache: Cache, code: str, care: Care, device: torch.device) -> Point:
+def _whole(backend: Backend, model: nn.Module, example: Any, cache: Cache, code: str, clock: Clock) -> Point:
     if code not in cache.models:
-        args, kwargs = split_example(example)
         with unfused():
             found = latency(
-                {"model": lambda: model(*args, **kwargs)},
-                (),
-                threads=cache.environment.threads,
-                rounds=max(care.rounds, 10),
-                warmup=2,
-                clock=care.clock_for(device, cache.environment.threads),
+                {"model": backend.whole(model, example)}, (), threads=cache.environment.threads, warmup=2, clock=clock
             )
         cache.models[code] = [found.rows[0].median, found.rows[0].spread]
         cache.write()
@@ -84,7 +82,7 @@ def latency_table(
     Args:
         model: the model, on the device that is to be measured.
         example: what its forward takes: a tensor, a tuple of inputs, a mapping of keyword inputs. Its batch counts.
-        backend: ``eager``.
+        backend: ``eager`` or ``onnxruntime`` (extra ``export``).
         threads: of the CPU; as many as torch has now, if not given.
         cache: the folder where measurements are kept; ``True`` for the user's cache folder, ``False`` for none.
         coarse: measure fewer widths.
@@ -100,17 +98,17 @@ def latency_table(
     if backend not in _BACKENDS:
         raise TrainError(f"there is no backend {backend!r}; choose one of {', '.join(_BACKENDS)}")
     threads, care = threads or torch.get_num_threads(), care or Care()
-    operations = [varied(operation) for operation in tape_of(model, example)]
+    device = device_of(model, [x for x in tree_leaves(example) if isinstance(x, Tensor)])
+    runtime = _BACKENDS[backend](device, threads)
+    operations = [varied(operation) for operation in runtime.kept(tape_of(model, example))]
     rows = rows_of(operations)
-    tensors = [x for x in tree_leaves(example) if isinstance(x, Tensor)]
-    device = device_of(model, tensors)
     dtype = next((p.dtype for p in model.parameters()), torch.get_default_dtype())
     kept = Cache(_file(cache, env := this_environment(backend, device, threads, dtype)), env)
     counts = Counter(row.key for row in rows)
     wanted = {row.key: Wanted(it, counts[row.key]) for row, it in zip(rows, operations, strict=True)}
-    failed = _measured(wanted, kept, _BACKENDS[backend], device, care, coarse=coarse, progress=progress)
+    failed = _measured(wanted, kept, runtime, device, care, coarse=coarse, progress=progress)
     code = hashlib.sha256("\n".join(row.key for row in rows).encode()).hexdigest()[:16]
-    whole = _whole(model, example, kept, code, care, device)
+    whole = _whole(runtime, model, example, kept, code, care.clock_for(device, threads))
     return _assembled(kept, rows, failed, _shapes(model), whole)
 
 

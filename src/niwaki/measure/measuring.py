@@ -6,12 +6,14 @@ import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
+from torch import nn
 
 from .grid import points_of
 from .replay import Ready
+from .tape import Operation
 from .timing import time_in_turns
 from .variables import Varied
 
@@ -22,10 +24,22 @@ Progress = Callable[[int, int], None]
 
 
 class Backend(Protocol):
-    """What makes an operator callable at given lengths."""
+    """What makes operators callable."""
 
-    def __call__(self, it: Varied, lengths: Sequence[int], device: torch.device, copies: int) -> Ready:
-        """The call to be timed."""
+    def ready(self, it: Varied, lengths: Sequence[int], device: torch.device, copies: int) -> Ready:
+        """One operator at given lengths, to be timed."""
+        ...
+
+    def nothing(self) -> Callable[[], object]:
+        """A call that computes nothing."""
+        ...
+
+    def kept(self, operations: Sequence[Operation]) -> list[Operation]:
+        """Those that cost time of their own."""
+        ...
+
+    def whole(self, model: nn.Module, example: Any) -> Callable[[], object]:
+        """The whole model, to be timed."""
         ...
 
 
@@ -105,26 +119,36 @@ def cells_of(wanted: Mapping[str, Wanted], known: Keeper, *, coarse: bool) -> di
 
 
 _EMPTY = ""
+_LESS = "less "
 
 
-def _spread(seconds: Sequence[float]) -> float:
+def _spread(seconds: Sequence[float], whole: float) -> float:
     low, _, high = statistics.quantiles(seconds, n=4, method="inclusive")
+    return (high - low) / whole if whole > 0 else 0.0
+
+
+def _point(key: str, found: Mapping[str, list[float]]) -> Point:
+    # Round by round: what slows a round slows both.
+    less = found.get(_LESS + key, found[_EMPTY])
+    seconds = [a - b for a, b in zip(found[key], less, strict=True)]
     middle = statistics.median(seconds)
-    return (high - low) / middle if middle > 0 else 0.0
+    return Point(max(middle, 0.0), _spread(seconds, middle))
 
 
-def _timed(ready: Mapping[str, Ready], care: Care, clock: Clock) -> dict[str, Point]:
+def _timed(ready: Mapping[str, Ready], nothing: Callable[[], object], care: Care, clock: Clock) -> dict[str, Point]:
     """Time them until they are calm; of several attempts the calmest counts, chosen by spread and never by time."""
     best: dict[str, Point] = {}
     left = dict(ready)
     for attempt in range(care.attempts):
-        calls = {_EMPTY: lambda: None, **{key: it.call for key, it in left.items()}}
-        before = {key: it.before for key, it in left.items()}
+        calls, before = {_EMPTY: nothing}, {}
+        for key, it in left.items():
+            for name, call in ((key, it.call), (_LESS + key, it.less)):
+                if call is not None:
+                    calls[name], before[name] = call, it.before
         warmup = care.warmup if attempt == 0 else 1
         found = time_in_turns(calls, rounds=care.rounds, warmup=warmup, before=before, clock=clock)
-        nothing = statistics.median(found.pop(_EMPTY))
-        for key, seconds in found.items():
-            point = Point(max(statistics.median(seconds) - nothing, 0.0), _spread(seconds))
+        for key in left:
+            point = _point(key, found)
             if key not in best or point.spread < best[key].spread:
                 best[key] = point
         left = {key: ready[key] for key, point in best.items() if point.spread > care.spread}
@@ -158,7 +182,7 @@ def measure(
         Operators that do not run alone, with the reason.
     """
     cells, clock = cells_of(wanted, keeper, coarse=coarse), care.clock_for(device, torch.get_num_threads())
-    total, done = sum(map(len, cells.values())), 0
+    total, done, nothing = sum(map(len, cells.values())), 0, backend.nothing()
     failed: dict[str, str] = {}
     for cell in cells.values():
         ready: dict[str, Ready] = {}
@@ -166,13 +190,13 @@ def measure(
         for key, lengths in cell:
             copies = max(1, min(wanted[key].count, care.copies))
             try:
-                ready[key] = backend(wanted[key].it, lengths, device, copies)
+                ready[key] = backend.ready(wanted[key].it, lengths, device, copies)
                 ready[key].before()
                 ready[key].call()
             except (RuntimeError, ValueError, TypeError, IndexError) as error:
                 ready.pop(key, None)
                 failed[key] = " ".join(f"{type(error).__name__}: {error}".split())[:200]
-        for key, point in _timed(ready, care, clock).items():
+        for key, point in _timed(ready, nothing, care, clock).items():
             keeper.put(key, at[key], point)
         done += len(cell)
         if progress is not None:

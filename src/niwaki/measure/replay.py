@@ -8,19 +8,26 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
-from .tape import Held
+from .tape import Held, Operation, split_example
 from .variables import Varied, arguments_at
 
 
 @dataclass(frozen=True, eq=False)
 class Ready:
-    """Something to time: the call, and what is done before it outside the timing."""
+    """Something to time.
+
+    Args:
+        call: what is timed.
+        before: what is done outside the timing, before it.
+        less: what is timed as well and taken off; by default what a call costs that does nothing.
+    """
 
     call: Callable[[], object]
     before: Callable[[], object]
+    less: Callable[[], object] | None = None
 
 
 def activations(it: Varied, args: Any) -> list[Tensor]:
@@ -30,32 +37,52 @@ def activations(it: Varied, args: Any) -> list[Tensor]:
     return [t for held, t in zip(given, tensors, strict=True) if not held.name and t.is_floating_point()]
 
 
-def eager(it: Varied, lengths: Sequence[int], device: torch.device, copies: int) -> Ready:
-    """An operator as torch runs it.
+class Eager:
+    """Operators as torch runs them."""
 
-    Args:
-        it: the operator.
-        lengths: one per variable.
-        device: where.
-        copies: how many sets of weights take turns, as many as layers of this kind have in the model: weights that
-            were used a moment ago would lie in the cache, where those of a model do not.
+    def ready(self, it: Varied, lengths: Sequence[int], device: torch.device, copies: int) -> Ready:
+        """One operator at given lengths.
 
-    Returns:
-        The call.
-    """
-    sets = [arguments_at(it, lengths, device) for _ in range(copies)]
-    fresh = activations(it, sets[0])
+        Args:
+            it: the operator.
+            lengths: one per variable.
+            device: where.
+            copies: how many sets of weights take turns, as many as layers of this kind have in the model: weights that
+                were used a moment ago would lie in the cache, where those of a model do not.
+
+        Returns:
+            What is to be timed.
+        """
+        sets = [arguments_at(it, lengths, device) for _ in range(copies)]
+        return Ready(*turning(sets, it, it.operation.op))
+
+    def nothing(self) -> Callable[[], object]:
+        """A call that computes nothing."""
+        return lambda: None
+
+    def kept(self, operations: Sequence[Operation]) -> list[Operation]:
+        """All of them."""
+        return list(operations)
+
+    def whole(self, model: nn.Module, example: Any) -> Callable[[], object]:
+        """The model itself."""
+        args, kwargs = split_example(example)
+        return lambda: model(*args, **kwargs)
+
+
+def turning(sets: Sequence[Any], it: Varied, op: Callable[..., object]) -> tuple[Callable[[], object], ...]:
+    """A call that takes other arguments each time, and what chooses them and brings activations into the cache."""
     turns = itertools.cycle(sets)
-    op = it.operation.op
+    fresh = {id(given): activations(it, given) for given in sets}
     chosen: list[Any] = [sets[0]]
 
     def before() -> None:
         chosen[0] = next(turns)
-        for tensor in activations(it, chosen[0]) if copies > 1 else fresh:
+        for tensor in fresh[id(chosen[0])]:
             tensor.mul_(1)
 
     def call() -> object:
         args, kwargs = chosen[0]
         return op(*args, **kwargs)
 
-    return Ready(call, before)
+    return call, before
