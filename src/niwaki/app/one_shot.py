@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -12,23 +12,25 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..allocate import ranked
 from ..core.errors import TrainError
-from ..core.group import Group
+from ..criteria import Normalised
 from ..measure import count_flops
+from ..measure.environment import device_of
 from ..report.pruning_page import write_pruning_page
 from ..signals import score
 from ..store import export_onnx, save, save_program
 from ..store.files import check_empty
-from ..structure import Outcome, Verdict, outcome, parameters_left, shrink, shrink_graph, verify
+from ..structure import Outcome, Verdict, outcome, verify
 from ..train import reestimate_norms
-from .assemble import device_named, threads
+from .assemble import device_named, threads, versions
 from .batches import Batches
 from .data import Data, load_data
 from .evaluation import check_fit, evaluate, loss_of
+from .folder import RESULT, write_json
 from .inspection import example_of
-from .methods import allocator_named, criterion_named, groups_of
+from .methods import criterion_named, groups_of
 from .models import load_model
+from .plans import planner
 from .progress import Shown, Silent, shown
 from .request import Request
 
@@ -55,16 +57,6 @@ def _quality(model: nn.Module, data: Data | None) -> dict[str, Any]:
         return {"accuracy": None, "loss": None}
     accuracy, loss = evaluate(model, data, data.test)
     return {"accuracy": accuracy, "loss": loss}
-
-
-def _keep(
-    request: Request, model: nn.Module, groups: Sequence[Group], scores: Mapping[str, Tensor]
-) -> dict[str, Tensor]:
-    if request.allocate == "global":
-        cost = parameters_left(model, groups) if request.share_of == "parameters" else None
-        return ranked(groups, scores, density=request.density, cost=cost, normalise=request.normalise)
-    keep: dict[str, Tensor] = allocator_named(request.allocate)(groups, scores, request.density)
-    return keep
 
 
 def _finetune(request: Request, model: nn.Module, batches: Batches, progress: Shown) -> None:
@@ -123,6 +115,19 @@ def cut(request: Request, progress: Shown | None = None) -> Shot:
         return _cut(request, model, data, progress or Silent())
 
 
+def _criterion(request: Request, *, has_data: bool) -> Any:
+    criterion = criterion_named(request.criterion)
+    if not has_data and criterion.needs - {"weight", "noise"}:
+        raise TrainError(
+            f"{request.criterion} needs {', '.join(sorted(criterion.needs))}; give --data, or a criterion of weights "
+            "alone such as magnitude"
+        )
+    # The knapsack adds scores up as they are; what makes them comparable comes before.
+    if not request.costs.shares or request.normalise == "none":
+        return criterion
+    return Normalised(criterion, request.normalise)
+
+
 def _cut(request: Request, model: nn.Module, data: Data | None, progress: Shown) -> Shot:
     begun = time.perf_counter()
     batches = None if data is None else Batches(data, request.batch, request.seed)
@@ -133,25 +138,22 @@ def _cut(request: Request, model: nn.Module, data: Data | None, progress: Shown)
             "an example is needed to follow the model; give --data, or the size of an input: --input 3x32x32"
         )
     groups = groups_of(model, request.units, example, graph=request.graph)
-    criterion = criterion_named(request.criterion)
-    if seen is None and criterion.needs - {"weight", "noise"}:
-        raise TrainError(
-            f"{request.criterion} needs {', '.join(sorted(criterion.needs))}; give --data, or a criterion of weights "
-            "alone such as magnitude"
-        )
+    criterion = _criterion(request, has_data=seen is not None)
+    plan = planner(request, model, groups, example, progress)
     generator = torch.Generator().manual_seed(request.seed)
     scores = score(criterion, model, groups, seen, loss_of if seen else None, generator=generator)
-    keep = _keep(request, model, groups, scores)
-    small = shrink_graph(model, example, groups, keep) if request.graph else shrink(model, groups, keep)
+    keep = plan.keep(scores, progress)
+    small = plan.small(keep)
     # Zeros may be all a model says of its input; they would prove nothing. Tokens must be ones that it knows.
     drawn = not seen and example.is_floating_point()
     proof = torch.randn(example.shape, generator=generator).to(example) if drawn else example
     verdict = verify(model, small, groups, keep, proof)
-    reached = outcome(model, groups, keep, density=request.density)
+    reached = outcome(model, groups, keep, density=request.asked_density)
     before, macs = _quality(model, data), (_macs(model, example), _macs(small, example))
+    costs = plan.facts(keep, small)
     steps = _mended(request, small, data, batches, progress)
     result = {
-        "request": asdict(request),
+        "request": {**asdict(request), "density": request.asked_density},
         "parameters": reached.parameters,
         "macs": macs,
         "units": reached.units,
@@ -160,7 +162,9 @@ def _cut(request: Request, model: nn.Module, data: Data | None, progress: Shown)
         "verified": {"same": verdict.same, "difference": verdict.difference, "words": verdict.words},
         "groups": [asdict(group) for group in reached.groups],
         "untouched": dict(reached.untouched),
+        **costs,
         "seconds": round(time.perf_counter() - begun, 2),
+        "versions": versions(device_of(model, [example])),
     }
     return Shot(request, model, small, proof, reached, verdict, result)
 
@@ -215,7 +219,9 @@ def prune_and_write(
         check_empty(folder, overwrite=overwrite)  # before the work, not after it
     with shown(quiet=quiet) as progress:
         made = cut(request, progress)
-    result = write(made, folder, onnx, overwrite=overwrite)
+    result = {"command": command, **write(made, folder, onnx, overwrite=overwrite)}
+    if folder is not None:
+        write_json(folder / RESULT, result)
     page = page or (folder / "report.html" if folder is not None else None)
     if page is not None:
         result["report"] = str(write_pruning_page(result, command, page))

@@ -83,8 +83,8 @@ class Plain:
         if tenth > self._shown:
             self._shown = tenth
             left = (time.monotonic() - self._since) / (done - self._first) * (self._steps - done)
-            said = ", ".join(f"{name} {value}" for name, value in self._facts.items())
-            self._line(f"{self._label}: step {done} of {self._steps}, {said}, {_clock(left)} left")
+            said = [f"{name} {value}" for name, value in self._facts.items()]
+            self._line(", ".join([f"{self._label}: step {done} of {self._steps}", *said, f"{_clock(left)} left"]))
 
     def note(self, text: str) -> None:
         """Say it."""

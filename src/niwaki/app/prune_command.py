@@ -17,7 +17,16 @@ def prune(
     unit: Annotated[str, typer.Option(help="channels, heads, all of both, or states.")] = "channels",
     graph: Graph = False,
     criterion: Annotated[str | None, option("taylor with data, else magnitude; any criterion by its name.")] = None,
-    density: Annotated[float, typer.Option(help="Share that stays.")] = 0.5,
+    density: Annotated[float | None, option("Share that stays (0.5).")] = None,
+    latency: Annotated[float | None, option("In place of it: the share of the dense latency that may stay.")] = None,
+    macs: Annotated[float | None, option("Likewise of its multiplications; several may be given together.")] = None,
+    parameters: Annotated[float | None, option("Likewise of its parameters.")] = None,
+    backend: Annotated[
+        str | None, option("What is timed: eager, compile or onnxruntime; if named, in any case.")
+    ] = None,
+    table: Annotated[Path | None, option("A table of latencies, in place of measuring one.")] = None,
+    save_table: Annotated[Path | None, option("Where to write the table.")] = None,
+    latency_batch: Annotated[int, typer.Option(help="Inputs at a time when models are timed.")] = 1,
     share_of: Annotated[str, typer.Option(help="What it is a share of: units or parameters.")] = "units",
     allocate: Annotated[str, typer.Option(help="global ranks all units together; uniform cuts all alike.")] = "global",
     normalise: Annotated[str, typer.Option(help="Scores before ranking: none, l2, mean, max, sum, zscore.")] = "none",
@@ -40,16 +49,51 @@ def prune(
 ) -> None:
     """Cut channels, heads or states in one shot: score, rank, shrink, prove, re-estimate, fine-tune, save."""
     given = {name: value for name, value in locals().items() if name in _ASKED}
+    _run(given | {"units": unit}, (save, onnx, report), overwrite, (as_json, quiet, debug))
+
+
+_ASKED = {"model", "data", "criterion", "density", "share_of", "allocate", "normalise", "batches", "batch",
+          "reestimate", "finetune", "lr", "graph", "size", "seed", "threads", "device", "latency", "macs", "parameters",
+          "backend", "table", "save_table", "latency_batch"}  # fmt: skip
+
+
+def _run(
+    given: dict[str, Any],
+    places: tuple[Path | None, Path | None, Path | None],
+    overwrite: bool,
+    shown: tuple[bool, bool, bool],
+) -> None:
+    as_json, quiet, debug = shown
     with errors(debug):
         from .one_shot import prune_and_write
 
-        given |= {"units": unit, "criterion": criterion or ("taylor" if data else "magnitude")}
-        result = prune_and_write(given, (save, onnx, report), command(), overwrite=overwrite, quiet=quiet or as_json)
+        given |= {name: given[name] and str(given[name]) for name in ("table", "save_table")}
+        given["criterion"] = given["criterion"] or ("taylor" if given["data"] else "magnitude")
+        result = prune_and_write(given, places, command(), overwrite=overwrite, quiet=quiet or as_json)
         say(result, lambda: typer.echo(_summary(result)), as_json, quiet)
 
 
-_ASKED = {"model", "data", "density", "share_of", "allocate", "normalise", "batches", "batch", "reestimate", "finetune",
-          "lr", "graph", "size", "seed", "threads", "device"}  # fmt: skip
+def _budget_words(one: dict[str, Any]) -> str:
+    reached = one["reached"] / one["dense"]
+    return f"{one['unit']} {reached:.3f} of the dense model's (asked {one['asked']:g})"
+
+
+def latency_words(found: dict[str, Any]) -> str:
+    """Dense and smaller latency in one line; what is no gain is called so.
+
+    Args:
+        found: the ``latency`` of a result.
+
+    Returns:
+        The line.
+    """
+    dense, small = found["dense"], found["small"]
+    asked = "" if found["asked"] is None else f"; asked {found['asked']:g}"
+    if small["predicted"] is not None:
+        asked += f"; predicted {small['predicted'] / dense['predicted']:.2f}"
+    words = f"dense {1e3 * dense['measured']:.3g} ms -> {1e3 * small['measured']:.3g} ms ({small['ratio']:.2f}{asked})"
+    words += f", 95 % interval {small['low']:.2f} to {small['high']:.2f}, {found['backend']}"
+    return words if small["high"] < 1 else f"{words}: no gain here"
 
 
 def _summary(result: dict[str, Any]) -> str:
@@ -59,6 +103,9 @@ def _summary(result: dict[str, Any]) -> str:
         f"parameters  {before:,} -> {after:,} ({after / before:.1%})",
         f"MACs        {old:,} -> {new:,} ({new / max(old, 1):.1%})",
     ]
+    lines += [f"budget      {_budget_words(one)}" for one in result.get("budget", []) if one["cost"] != "latency"]
+    if "latency" in result:
+        lines.append(f"latency     {latency_words(result['latency'])}")
     if result["dense"]["accuracy"] is not None:
         names = {"cut": "after the cut", "norms": "norms measured anew", "finetuned": "fine-tuned"}
         steps = [f"{names[name]} {found['accuracy']:.2%}" for name, found in result["steps"].items()]
@@ -75,6 +122,6 @@ def _summary(result: dict[str, Any]) -> str:
         lines.append(
             f"onnx        {result['onnx']['file']} (onnxruntime differs by {result['onnx']['difference']:.1e})"
         )
-    if "saved" in result:
+    if "saved" in result and "latency" not in result:
         lines.append(f"faster?     niwaki bench {result['request']['model']} {result['saved']}")
     return "\n".join(lines)

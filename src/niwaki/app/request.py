@@ -6,6 +6,20 @@ from dataclasses import dataclass
 
 from ..allocate.ranked import Normalise
 from ..core.errors import BudgetError, TrainError
+from .budgets import Costs
+
+
+def _check_budget(request: Request) -> None:
+    shares = request.costs.shares
+    if not shares:
+        return
+    named = " and ".join(f"--{name}" for name in shares)
+    if request.density is not None:
+        raise BudgetError(f"--density counts what stays and {named} what it costs: give one of the two")
+    if request.share_of != "units":
+        raise BudgetError(f"--share-of says what a density is a share of; {named} says it itself: leave it out")
+    if request.normalise != "none" and request.allocate == "uniform":
+        raise BudgetError("one share for all groups compares no scores between them: leave --normalise out")
 
 
 @dataclass(frozen=True)
@@ -18,7 +32,14 @@ class Request:
         units: ``channels``, ``heads``, ``all`` of both, ``states``.
         graph: also cut what the model's own code cannot lose, by writing it down as a graph of operators.
         criterion: its name.
-        density: the share that stays.
+        density: the share that stays; 0.5 if nothing is asked.
+        latency: in place of it, the share of the dense model's latency that may stay.
+        macs: likewise of its multiplications; several costs may be given together.
+        parameters: likewise of its parameters.
+        backend: what runs the models when they are timed; if it is named, they are timed in any case.
+        table: a file with a table of latencies, in place of measuring one.
+        save_table: where to write the table.
+        latency_batch: inputs at a time when models are timed.
         share_of: what the density is a share of: ``units`` or ``parameters``.
         allocate: ``global`` ranks all units together, ``uniform`` takes the same share of every group.
         normalise: how scores of different groups are made comparable in one ranking.
@@ -38,7 +59,14 @@ class Request:
     units: str = "channels"
     graph: bool = False
     criterion: str = "taylor"
-    density: float = 0.5
+    density: float | None = None
+    latency: float | None = None
+    macs: float | None = None
+    parameters: float | None = None
+    backend: str | None = None
+    table: str | None = None
+    save_table: str | None = None
+    latency_batch: int = 1
     share_of: str = "units"
     allocate: str = "global"
     normalise: Normalise = "none"
@@ -52,7 +80,19 @@ class Request:
     threads: int | None = None
     device: str = "auto"
 
+    @property
+    def costs(self) -> Costs:
+        """What the smaller model may cost."""
+        shares = (self.latency, self.macs, self.parameters)
+        return Costs(*shares, self.backend or "eager", self.table, self.save_table, self.latency_batch)
+
+    @property
+    def asked_density(self) -> float | None:
+        """The density asked for, unless it is a budget of costs."""
+        return None if self.costs.shares else 0.5 if self.density is None else self.density
+
     def __post_init__(self) -> None:
+        _check_budget(self)
         if self.share_of not in ("units", "parameters"):
             raise BudgetError(f"the density can be a share of units or parameters, not of {self.share_of!r}")
         if self.allocate == "uniform" and self.share_of == "parameters":

@@ -1,0 +1,129 @@
+"""Which units a cut keeps: by a density, or within budgets of cost that are proved by a clock."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor, nn
+
+from ..allocate import knapsack, ranked, uniform_width
+from ..core.errors import BudgetError
+from ..core.group import Group
+from ..structure import parameters_left, shrink, shrink_graph
+from .budgets import Budgets, make_budgets
+from .latencies import Race, latency_facts
+from .methods import allocator_named
+from .progress import Shown
+from .request import Request
+
+Keep = dict[str, Tensor]
+
+
+@dataclass(frozen=True, eq=False)
+class Planner:
+    """Decides which units stay.
+
+    Args:
+        request: what is asked for.
+        model: the dense model.
+        groups: its groups.
+        example: inputs of it.
+        budgets: what it may cost; none for a density.
+        race: times models, where latency is of interest.
+    """
+
+    request: Request
+    model: nn.Module
+    groups: Sequence[Group]
+    example: Tensor
+    budgets: Budgets | None
+    race: Race | None
+
+    def small(self, keep: Mapping[str, Tensor]) -> nn.Module:
+        """The smaller model of a plan."""
+        if self.request.graph:
+            return shrink_graph(self.model, self.example, self.groups, keep)
+        return shrink(self.model, self.groups, keep)
+
+    def keep(self, scores: Mapping[str, Tensor], progress: Shown) -> Keep:
+        """The units that stay.
+
+        Args:
+            scores: ``[size]`` per group name.
+            progress: is told of plans that are refused.
+
+        Returns:
+            Booleans ``[size]`` per group name.
+
+        Raises:
+            BudgetError: nothing within the budget is faster than the dense model.
+        """
+        if self.budgets is None:
+            return _by_density(self.request, self.model, self.groups, scores)
+        if self.request.allocate == "uniform":
+            return uniform_width(self.groups, scores, self.budgets.budget)
+        race = self.race if "latency" in self.budgets.asked and not self.budgets.elsewhere else None
+        check = None if race is None else _told(race, self.small, progress)
+        try:
+            return knapsack(self.groups, scores, self.budgets.budget, check=check)
+        except BudgetError as error:
+            if race is not None and race.tried:
+                raise race.refused() from error
+            raise
+
+    def facts(self, keep: Keep, small: nn.Module) -> dict[str, Any]:
+        """What is known of costs and latency once a plan stands; times the smaller model, unless that was done."""
+        found: dict[str, Any] = {}
+        if self.budgets is not None:
+            found["budget"] = self.budgets.reached(self.groups, keep)
+        if self.race is not None:
+            if self.race.last is None:
+                self.race.run(small)
+            found["latency"] = latency_facts(self.race, self.budgets, self.groups, keep)
+        return found
+
+
+def _by_density(request: Request, model: nn.Module, groups: Sequence[Group], scores: Mapping[str, Tensor]) -> Keep:
+    density = request.asked_density
+    assert density is not None
+    if request.allocate == "global":
+        cost = parameters_left(model, groups) if request.share_of == "parameters" else None
+        return ranked(groups, scores, density=density, cost=cost, normalise=request.normalise)
+    keep: Keep = allocator_named(request.allocate)(groups, scores, density)
+    return keep
+
+
+def _told(race: Race, make: Callable[[Mapping[str, Tensor]], nn.Module], progress: Shown) -> Callable[..., bool]:
+    """The check of the knapsack, which says so when it refuses a plan."""
+
+    def check(keep: Mapping[str, Tensor]) -> bool:
+        found = race.run(make(keep))["smaller"]
+        if not found.is_faster:
+            progress.note(
+                f"a plan takes {found.ratio:.2f} of the dense latency ({found.low:.2f} to {found.high:.2f}): not "
+                "faster, so the next one is tried"
+            )
+        return found.is_faster
+
+    return check
+
+
+def planner(request: Request, model: nn.Module, groups: Sequence[Group], example: Tensor, progress: Shown) -> Planner:
+    """Make ready what decides: the table is measured here.
+
+    Args:
+        request: what is asked for.
+        model: the dense model, in eval mode.
+        groups: its groups.
+        example: inputs of it.
+        progress: shows how far the measuring is.
+
+    Returns:
+        What decides.
+    """
+    costs = request.costs
+    budgets = make_budgets(costs, model, example, progress) if costs.shares else None
+    timed = costs.latency is not None or request.backend is not None
+    return Planner(request, model, groups, example, budgets, Race(costs, model, example) if timed else None)
