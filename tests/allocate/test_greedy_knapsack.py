@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from niwaki.allocate import knapsack
 from niwaki.allocate.greedy_knapsack import choose_greedily
 from niwaki.allocate.multiple_choice import choose
+from niwaki.core import BudgetError
 from niwaki.core.costs import Limit
 from tests.allocate.priced import groups_for, kept_counts, random_scores, row_cost, worth
 
@@ -93,6 +94,12 @@ def test_chunks_that_make_the_network_cheaper():
     costs, values = [np.array([0.0, 9, 4, 12])], [np.array([0.0, 2, 3, 4])]
     assert choose_greedily(costs, values, 5, 100) == [2]
     assert choose(costs, values, 5, 100) == [2]
+
+
+def test_more_chunks_than_a_table_holds():
+    many = np.arange(2_000_001.0)
+    with pytest.raises(BudgetError, match=r"2000000 chunks times 1001 states .* give step=, such as 8"):
+        choose_greedily([many], [many], 1_000_000.0, 1000)
 
 
 def test_nothing_fits():

@@ -10,8 +10,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from niwaki.allocate import ErdosRenyi, ErdosRenyiKernel, Global, Patterned, Uniform
+from niwaki.allocate import ErdosRenyi, ErdosRenyiKernel, Global, Patterned, Uniform, knapsack
 from niwaki.core import BudgetError, SignalError
+from niwaki.core.costs import Axis, Layer, Limit, NetworkCost
 from tests.allocate.nets import distinct_scores, groups_of, lenet, row
 
 ROWS = {
@@ -25,6 +26,17 @@ ROWS = {
     "global_zscore": Global(normalise="zscore", min_share=0.05),
     "patterned_rest": Patterned(Global()),
 }
+
+
+def by_units(groups, scores, density):
+    """The knapsack where every unit costs one, so that a budget is a count."""
+    layers = [Layer(g.name, (Axis(g.size, {g.name: 1}),), lambda k: k) for g in groups]
+    cost = NetworkCost(tuple(layers), {g.name: g.size for g in groups})
+    return knapsack(groups, scores, Limit(cost, round(density * cost.dense)))
+
+
+# Bound by the laws that are not about counts: it need not spend its budget, and what is best at one need not nest.
+with_the_knapsack = pytest.mark.parametrize("allocator", [*ROWS.values(), by_units], ids=[*ROWS, "knapsack"])
 every_allocator = pytest.mark.parametrize("allocator", ROWS.values(), ids=ROWS.keys())
 
 SHAPES = st.lists(st.tuples(st.integers(1, 9), st.integers(1, 9)), min_size=1, max_size=4)
@@ -70,7 +82,7 @@ def test_kept_units_grow_with_the_density(allocator, shapes, densities, seed, ti
     assert all(bool((large[g.name] | ~small[g.name]).all()) for g in groups)
 
 
-@every_allocator
+@with_the_knapsack
 def test_pure_and_deterministic(allocator):
     groups = groups_of(lenet())
     scores = {g.name: torch.randn(g.size).round(decimals=1) for g in groups}
@@ -84,7 +96,7 @@ def test_pure_and_deterministic(allocator):
     assert all(torch.equal(scores[name], before[name]) for name in before)
 
 
-@every_allocator
+@with_the_knapsack
 @settings(max_examples=30)
 @given(SHAPES, st.floats(0.05, 1.0), st.integers(0, 1000))
 def test_permuted_units_are_kept_in_permuted_order(allocator, shapes, density, seed):
@@ -98,7 +110,7 @@ def test_permuted_units_are_kept_in_permuted_order(allocator, shapes, density, s
     assert all(torch.equal(permuted[name], keep[name][order[name]]) for name in keep)
 
 
-@every_allocator
+@with_the_knapsack
 @settings(max_examples=30)
 @given(SHAPES)
 def test_a_density_of_one_keeps_all(allocator, shapes):
@@ -107,7 +119,7 @@ def test_a_density_of_one_keeps_all(allocator, shapes):
     assert all(bool(mask.all()) for mask in keep.values())
 
 
-@every_allocator
+@with_the_knapsack
 def test_of_equal_scores_the_lower_index_stays(allocator):
     keep = allocator([row("a", 6)], {"a": torch.tensor([1.0, 2.0, 1.0, 1.0, 1.0, 1.0])}, 0.5)
     assert lists(keep) == {"a": [True, True, True, False, False, False]}
@@ -132,7 +144,7 @@ def test_no_density(allocator, density):
         allocator([row("a", 6)], {"a": torch.rand(6)}, density)
 
 
-@every_allocator
+@with_the_knapsack
 def test_scores_that_cannot_be_ranked(allocator):
     groups = [row("a", 4), row("b", 4)]
     good = torch.rand(4)
@@ -145,7 +157,7 @@ def test_scores_that_cannot_be_ranked(allocator):
         allocator(groups, {"a": good, "b": torch.rand(2, 2)}, 0.5)
 
 
-@every_allocator
+@with_the_knapsack
 def test_any_float_will_do(allocator):
     groups = [row("a", 8, shape=(2, 4)), row("b", 8, shape=(2, 4))]
     wide = {g.name: torch.randperm(8).double() for g in groups}
@@ -155,7 +167,7 @@ def test_any_float_will_do(allocator):
 
 
 @pytest.mark.accelerator
-@every_allocator
+@with_the_knapsack
 def test_masks_stay_on_the_device_and_agree_with_the_cpu(allocator):
     groups = groups_of(lenet())
     scores = {g.name: torch.randn(g.size).round(decimals=1) for g in groups}

@@ -7,7 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from ..core.errors import BudgetError
 from .multiple_choice import Real, quantised
+
+_CELLS = 1 << 30  # of one byte each
 
 
 def _items(whole: Sequence[NDArray[np.int64]], values: Sequence[Real]) -> list[tuple[int, int, float]]:
@@ -44,6 +47,9 @@ def choose_greedily(costs: Sequence[Real], values: Sequence[Real], capacity: flo
     Returns:
         The place of the choice in each row; none where the first choices do not fit.
 
+    Raises:
+        BudgetError: chunks and states that no memory holds.
+
     References:
         Shen, Yin, Molchanov, Mao, Liu, Alvarez 2022: Structural Pruning via Latency-Saliency Knapsack.
 
@@ -58,6 +64,11 @@ def choose_greedily(costs: Sequence[Real], values: Sequence[Real], capacity: flo
     items = _items(whole, values)
     # A chunk that makes the network cheaper (a table need not rise) opens states above the capacity.
     states = size + sum(-w for _, w, _ in items if w < 0) + 1
+    if len(items) * states > _CELLS:
+        raise BudgetError(
+            f"{len(items)} chunks times {states} states are too many for the greedy table; give step=, such as 8, for "
+            "larger chunks, fewer steps=, or method='exact'"
+        )
     best, taken = np.zeros(states), np.zeros((len(items), states), dtype=bool)
     for i, (group, weight, value) in enumerate(items):
         if abs(weight) >= states:  # it fits in no state
