@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
-from niwaki.zoo.pairs import convolve_exponentials, exponential, one_like, over, times
+from niwaki.zoo.pairs import convolve_exponentials, exponential, exponential_less_one, one_like, over, times
 from niwaki.zoo.scan import scan
 
 
@@ -32,6 +32,9 @@ def test_pairs_are_complex_numbers(seed):
     np.testing.assert_allclose(_complex(times(_pairs(one), _pairs(other))), one * other, rtol=1e-12)
     np.testing.assert_allclose(_complex(over(_pairs(one), _pairs(other))), one / other, rtol=1e-9)
     np.testing.assert_allclose(_complex(exponential(_pairs(3 * one))), np.exp(3 * one), rtol=1e-12)
+    for size in (1, 1e-3, 1e-9):
+        found = _complex(exponential_less_one(_pairs(size * one)))
+        np.testing.assert_allclose(found, np.expm1(size * one), rtol=1e-12)
     np.testing.assert_array_equal(_complex(one_like(_pairs(one))), np.ones((3, 4)))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 
 import numpy as np
@@ -49,6 +50,18 @@ def test_the_kernel_is_the_scan_of_an_impulse():
     weights = torch.view_as_complex(layer.C).flatten()
     expected = 2 * (states * weights).real.unflatten(1, (3, 4)).sum(2).T
     torch.testing.assert_close(layer.kernel(20), expected, rtol=1e-9, atol=1e-10)
+
+
+@pytest.mark.parametrize("form", ["forward", "real"])
+def test_short_steps_keep_their_digits(form):
+    # At a step of 1e-5 exp(A dt) - 1 has three digits in float32, if it is worked out as written.
+    short = S4DLayer(3, 8, steps=(1e-5, 1e-4), generator=torch.Generator().manual_seed(0))
+    u = torch.randn(1, 50, 3, generator=torch.Generator().manual_seed(1))
+    exact = copy.deepcopy(short).double()
+    with torch.no_grad():
+        exact.D.zero_(), short.D.zero_()
+        found, expected = getattr(short, form)(u), exact(u.double())
+    torch.testing.assert_close(found, expected.float(), rtol=0, atol=1e-5 * float(expected.abs().max()))
 
 
 def test_starts_are_as_published():

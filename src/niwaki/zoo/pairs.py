@@ -40,6 +40,17 @@ def exponential(values: Tensor) -> Tensor:
     return torch.exp(values[0]) * torch.stack([torch.cos(values[1]), torch.sin(values[1])])
 
 
+def exponential_less_one(values: Tensor) -> Tensor:
+    """``exp(z) - 1 = 2 exp(z / 2) sinh(z / 2)`` of each, which keeps its digits near zero.
+
+    >>> exponential_less_one(torch.tensor([[1e-8], [-1e-8]])).flatten().tolist() == torch.tensor([1e-8, -1e-8]).tolist()
+    True
+    """
+    real, imaginary = values / 2
+    sinh = torch.stack([torch.sinh(real) * torch.cos(imaginary), torch.cosh(real) * torch.sin(imaginary)])
+    return 2 * times(exponential(values / 2), sinh)
+
+
 def one_like(values: Tensor) -> Tensor:
     """As many ones.
 

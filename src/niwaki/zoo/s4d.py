@@ -8,7 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from .pairs import convolve_exponentials, exponential, one_like, over, times
+from .pairs import convolve_exponentials, exponential_less_one, over, times
 from .scan import convolve, exponential_sums
 from .sequence import Norm, SequenceNet, per_layer
 
@@ -57,7 +57,7 @@ class S4DLayer(nn.Module):
         """The impulse response of every channel, ``[width, time]``."""
         pole = torch.complex(-torch.exp(self.log_a_real), self.a_imag)
         turn = pole * torch.exp(self.log_step).unsqueeze(1)
-        weights = torch.view_as_complex(self.C) * (torch.exp(turn) - 1) / pole
+        weights = torch.view_as_complex(self.C) * torch.expm1(turn) / pole
         return 2 * exponential_sums(weights, turn, time).real
 
     def forward(self, u: Tensor) -> Tensor:
@@ -70,7 +70,7 @@ class S4DLayer(nn.Module):
         """The same without complex numbers and FFT, which ONNX lacks; programs are made of this form."""
         pole = torch.stack([-torch.exp(self.log_a_real), self.a_imag])
         turn = pole * torch.exp(self.log_step).unsqueeze(1)
-        weights = 2 * times(self.C.movedim(-1, 0), over(exponential(turn) - one_like(turn), pole))
+        weights = 2 * times(self.C.movedim(-1, 0), over(exponential_less_one(turn), pole))
         return convolve_exponentials(weights, turn, u.transpose(1, 2)).transpose(1, 2) + self.D * u
 
     def extra_repr(self) -> str:

@@ -8,7 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from .pairs import exponential, one_like, over, times
+from .pairs import exponential, exponential_less_one, one_like, over, times
 from .scan import scan
 from .sequence import Norm, SequenceNet, per_layer
 
@@ -105,9 +105,9 @@ class S5Layer(nn.Module):
             below = 1 / (1 - turn / 2)
             return (1 + turn / 2) * below, step * below
         pole = torch.exp(turn)
-        small = turn.abs() < 1e-4  # (exp(z) - 1) / z loses its digits near zero, and 0 / 0 has none
+        small = turn.abs() < 1e-4  # 0 / 0 has no digits
         safe = torch.where(small, torch.ones_like(turn), turn)
-        return pole, step * torch.where(small, 1 + turn / 2, (torch.exp(safe) - 1) / safe)
+        return pole, step * torch.where(small, 1 + turn / 2, torch.expm1(safe) / safe)
 
     def forward(self, u: Tensor) -> Tensor:
         """``[n, time, width]`` to the same shape."""
@@ -136,7 +136,8 @@ class S5Layer(nn.Module):
             return times(one + turn / 2, below), step * below
         pole = exponential(turn)
         small = turn.square().sum(0) < 1e-8
-        return pole, step * torch.where(small, one + turn / 2, over(pole - one, torch.where(small, one, turn)))
+        safe = torch.where(small, one, turn)
+        return pole, step * torch.where(small, one + turn / 2, over(exponential_less_one(safe), safe))
 
     def real(self, u: Tensor) -> Tensor:
         """The same without complex numbers, which ONNX lacks; programs are made of this form."""
