@@ -16,6 +16,7 @@ from ..core.gates import GateMap, is_binary_pair, is_boolean_pair
 from ..core.group import Group, check_groups
 from ..core.names import parameters_of
 from ..moves.timeline import Event
+from ..signals.processes import is_shared
 from .listen import AT_HAND
 from .plan import Plan
 from .surgery import all_parameters
@@ -66,8 +67,6 @@ def check_plan(plan: Plan, groups: Sequence[Group], probe: Probe | None) -> None
         if keep is None or keep.shape != (group.size,) or keep.dtype != torch.bool:
             seen = "none" if keep is None else f"{tuple(keep.shape)} {keep.dtype}"
             raise GroupError(f"group {group.name!r} needs {group.size} booleans for its first structure, got {seen}")
-    if plan.materialise:
-        raise TrainError("materialise=True is not there yet; leave it out, and shrink the model at the end")
     _check_alive(plan, groups)
     for event in plan.timeline.events:
         if event.explores and not plan.values.remembers:
@@ -101,18 +100,45 @@ def check_gates(plan: Plan, event: Event, gates: GateMap) -> None:
         raise TrainError(
             f"the move {event.name!r} gave straight-through gates, whose hidden values need Values(remembers=True)"
         )
+    if not all(is_binary_pair(gate) for gate in gates.values()) and plan.materialise:
+        raise TrainError(
+            f"the move {event.name!r} gave straight-through gates, which learn from what the whole model computes; "
+            "leave materialise=True out"
+        )
 
 
-def check_optimizer(sparsifier: Sparsifier, optimizer: Optimizer) -> None:
+def check_materialise(plan: Plan) -> None:
+    """Check that a plan asks nothing of a smaller model that only the whole one has.
+
+    Args:
+        plan: with ``materialise``.
+
+    Raises:
+        TrainError: an event reads the gradients of removed units.
+    """
+    for event in plan.timeline.events:
+        if event.instead and any("grad" in criterion.needs for criterion in event.criteria):
+            raise TrainError(
+                f"with materialise=True removed units have no gradient, which {event.name!r} in step {event.step} "
+                "reads; leave materialise out, or grow by another criterion"
+            )
+
+
+def check_optimizer(sparsifier: Sparsifier, optimizer: Optimizer, ema: nn.Module | None) -> None:
     """Check that an optimizer and a sparsifier fit together.
 
     Args:
         sparsifier: not attached yet.
         optimizer: the innermost optimizer.
+        ema: an averaged copy of the model.
 
     Raises:
-        TrainError: attached already, or a tensor of a group is not the optimizer's or does not learn.
+        TrainError: attached already, a tensor of a group is not the optimizer's or does not learn, or something holds
+            the shapes of tensors that are to change.
     """
+    if sparsifier.plan.materialise and (ema is not None or is_shared(reduce=True)):
+        what = "several processes share the gradients" if ema is None else "ema= keeps the shapes of the whole model"
+        raise TrainError(f"materialise=True changes the shapes of the model's tensors, but {what}; leave it out")
     if sparsifier._optimizer is not None:
         raise TrainError("this sparsifier is attached already; detach() it first")
     check_groups(sparsifier.groups, parameters_of(sparsifier.model))

@@ -11,6 +11,8 @@ from torch.optim import Optimizer
 
 from ..core.gates import GateMap, tensor_masks
 from ..core.group import Group
+from ..structure.surgery import sliced
+from .materialised import Materialised
 from .surgery import State, clear_state, put_away, take_back
 from .values import Values, first_memory, leave, revive, settle, wake
 
@@ -40,6 +42,8 @@ class Body:
     version: int = 0
     beside: Mapping[str, nn.Parameter] = field(default_factory=dict)
     cross_slices: bool = True
+    laid: dict[str, Tensor] = field(default_factory=dict)
+    small: Materialised | None = None
 
     def lay(self, gates: GateMap, home: Mapping[str, Tensor], *, frozen: bool = False) -> None:
         """Compute the masks of all tensors from the gates of all units.
@@ -65,9 +69,24 @@ class Body:
                 self.learns = tensor_masks(self.groups, learns)
                 if frozen:
                     self.learns = {name: mask & ~self.home[name] for name, mask in self.learns.items()}
-        self.partial = [name for name, mask in self.acts.items() if not bool(mask.all())]
+        self.refit()
         through = {name: self.learns[name] & ~self.acts[name] for name in self.partial if self.learns is not self.acts}
         self.hidden = {name: mask for name, mask in through.items() if bool(mask.any())}
+
+    def refit(self) -> None:
+        """Take the masks of what acts to the shapes that the tensors have now."""
+        cut = self.small.kept if self.small is not None else {}
+        self.laid = {n: sliced(mask, cut[n]) for n, mask in self.acts.items() if n in cut} if cut else {}
+        self.laid = {**self.acts, **self.laid}
+        self.partial = [name for name, mask in self.laid.items() if not bool(mask.all())]
+
+    def learning(self, name: str) -> Tensor:
+        """The mask of what learns of a tensor, in the shape that it has now."""
+        return self.laid[name] if self.small is not None and name in self.small.kept else self.learns[name]
+
+    def whole(self, name: str, tensor: Tensor) -> Tensor:
+        """A tensor of the model's, or its gradient, in the shape of the whole model's."""
+        return tensor if self.small is None else self.small.spread(name, tensor)
 
     @torch.no_grad()
     def begin(self, optimizer: Optimizer) -> None:
@@ -100,7 +119,7 @@ class Body:
             for name, mask in self.hidden.items():
                 self.memory[name].copy_(torch.where(mask, self.tensors[name], self.memory[name]))
             if self.partial:  # a wholly active tensor is not touched at all
-                torch._foreach_mul_([self.tensors[n] for n in self.partial], [self.acts[n] for n in self.partial])
+                torch._foreach_mul_([self.tensors[n] for n in self.partial], [self.laid[n] for n in self.partial])
             return
         for name, tensor in self.tensors.items():
             still = self.memory[name]
@@ -152,16 +171,15 @@ class Body:
 
     def last_values(self) -> dict[str, Tensor]:
         """The weights, and for those that do not act the values they had when they last did (zero if not kept)."""
-        beside = {name: tensor.detach() for name, tensor in self.beside.items()}
+        beside = {name: self.whole(name, tensor.detach()) for name, tensor in self.beside.items()}
+        now = {name: self.whole(name, tensor.detach()) for name, tensor in self.tensors.items()}
         if not self.memory:
-            return beside | {name: tensor.detach() for name, tensor in self.tensors.items()}
-        return beside | {
-            name: torch.where(self.acts[name], tensor.detach(), self.memory[name])
-            for name, tensor in self.tensors.items()
-        }
+            return beside | now
+        return beside | {name: torch.where(self.acts[name], now[name], memory) for name, memory in self.memory.items()}
 
     def held_tensors(self) -> list[Tensor]:
         """Everything kept beyond the model and its optimizer, the state put away while exploring included."""
         kept = [t for masks in (self.acts, self.learns, self.home, self.memory) for t in masks.values()]
         away = [value for state in (self.held or {}).values() for value in state.values()]
+        kept += [] if self.small is None else self.small.held_tensors()
         return kept + [value for value in away if isinstance(value, Tensor)]

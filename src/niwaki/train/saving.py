@@ -39,6 +39,15 @@ def _copied(value: Any) -> Any:
     return [_copied(inner) for inner in value] if isinstance(value, list) else value
 
 
+def _check_whole(sparsifier: Sparsifier) -> None:
+    small = sparsifier._body.small
+    if small is not None and small.kept:
+        raise TrainError(
+            "the model is materialised: its tensors and its optimizer's have other shapes for now; save and load "
+            "model, optimizer and sparsifier together in a block `with sparsifier.whole():`"
+        )
+
+
 def state_dict(sparsifier: Sparsifier) -> dict[str, Any]:
     """Everything a sparsifier knows, as nested dictionaries of tensors and plain values.
 
@@ -46,8 +55,9 @@ def state_dict(sparsifier: Sparsifier) -> dict[str, Any]:
         sparsifier: attached or not, in any stage.
 
     Returns:
-        A copy that later training does not touch.
+        A copy that later training does not touch. A `TrainError` if the model is smaller at the moment.
     """
+    _check_whole(sparsifier)
     s = sparsifier
     diary = s._diary
     return _copied(  # type: ignore[no-any-return]
@@ -87,6 +97,7 @@ def check_state(sparsifier: Sparsifier, state: Mapping[str, Any]) -> None:
     Raises:
         TrainError: not attached, or a state of another format, model or plan.
     """
+    _check_whole(sparsifier)
     if sparsifier._optimizer is None:
         raise TrainError("attach(optimizer) the sparsifier before loading its state")
     if state.get("format") != _FORMAT:

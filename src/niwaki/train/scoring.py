@@ -30,7 +30,8 @@ def loop_signals(body: Body, optimizer: Optimizer) -> Signals:
         name: torch.zeros_like(tensor) if tensor.grad is None else tensor.grad if scale == 1 else tensor.grad / scale
         for name, tensor in body.tensors.items()
     }
-    return Signals({"weight": body.last_values(), "grad": gradients})
+    whole = {name: body.whole(name, gradient) for name, gradient in gradients.items()}
+    return Signals({"weight": body.last_values(), "grad": whole})
 
 
 class Scores:

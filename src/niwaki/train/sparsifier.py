@@ -11,23 +11,23 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.utils.hooks import RemovableHandle
 
-from ..core.contracts import Context, Probe
+from ..core.contracts import Probe
 from ..core.errors import TrainError
 from ..core.gates import GateMap, kept_gates
 from ..core.group import Group, check_groups, tensors_of
 from ..core.names import parameters_of
 from ..measure.ledger import Ledger
-from ..moves.chain import play
-from ..moves.timeline import Event
 from . import attaching, saving
 from .body import Body
 from .diary import Diary
 from .listen import Listener, is_windowed
+from .materialised import Materialised
 from .meter import Meter
 from .norms import Norms
 from .plan import Plan
+from .playing import narrow, play_event, transition, widen
 from .ranks import check_agreement
-from .scoring import Scores, loop_signals
+from .scoring import loop_signals
 from .surgery import (
     all_parameters,
     clear_gradients,
@@ -84,6 +84,10 @@ class Sparsifier:
         self._gates: GateMap = {name: kept_gates(keep) for name, keep in self._home.items()}
         beside = {name: parameters[name] for name in tensors_of(groups) if name not in tensors}
         self._body = Body(groups, tensors, plan.values, beside=beside, cross_slices=plan.train_cross_slices)
+        if plan.materialise:
+            attaching.check_materialise(plan)
+            self._body.small = Materialised(model, groups)
+            self._body.small.check()
         self._body.lay(self._gates, self._home)
         self._diary = Diary.begin(self._home)
         self._listener = Listener()
@@ -107,7 +111,7 @@ class Sparsifier:
             The sparsifier itself.
         """
         inner = inner_optimizer(optimizer)
-        attaching.check_optimizer(self, inner)
+        attaching.check_optimizer(self, inner, ema)
         check_agreement(self._home, self.step)
         copy = attaching.averaged_tensors(ema, self._body.tensors) if ema is not None else {}
         self._optimizer = inner
@@ -129,8 +133,9 @@ class Sparsifier:
         """Let go of the optimizer and leave the model as it is to be delivered; an exploration under way is ended."""
         if self._optimizer is None:
             return
+        widen(self)
         if self.is_exploring:
-            self._transition({name: kept_gates(keep) for name, keep in self._home.items()}, dict(self._home), False)
+            transition(self, {n: kept_gates(keep) for n, keep in self._home.items()}, dict(self._home), explores=False)
         for handle in self._handles:
             handle.remove()
         self._handles = []
@@ -194,6 +199,16 @@ class Sparsifier:
                 for name, value in saved.items():
                     tensors[name].copy_(value)
 
+    @contextmanager
+    def whole(self) -> Generator[nn.Module, None, None]:
+        """A block in which a materialised model has its whole shape, with zeros; to save or load a run in."""
+        was_small = widen(self)
+        try:
+            yield self.model
+        finally:
+            if was_small:
+                narrow(self)
+
     def state_dict(self) -> dict[str, Any]:
         """Everything needed to go on exactly where this one stands; save model and optimizer beside it."""
         return saving.state_dict(self)
@@ -213,7 +228,7 @@ class Sparsifier:
             if self._wants_dense_gradient() or (name not in self._body.partial and not self.is_exploring):
                 return None
             # Masked here and not only at the step: clipping must not count what will not be applied.
-            return gradient * self._body.learns[name]
+            return gradient * self._body.learning(name)
 
         return hook
 
@@ -240,11 +255,12 @@ class Sparsifier:
                 self._listener.hear(event.criteria, self.groups, loop_signals(self._body, optimizer))
             if event.instead and event.step == self.step + 1:
                 self._meter.dense_gradient = self._wants_dense_gradient()
-                self._play(event)
+                play_event(self, event)
                 clear_gradients(optimizer)
         if self._is_frozen:
             clear_gradients(optimizer, self._others)
-        self._body.show(self.plan.straight_through_decay * gradient_scale(optimizer))
+        if self._body.hidden:
+            self._body.show(self.plan.straight_through_decay * gradient_scale(optimizer))
         if self.is_exploring and self.plan.explore_rate != 1.0:
             self._rates = scale_rates(optimizer, self.plan.explore_rate)
 
@@ -264,34 +280,5 @@ class Sparsifier:
         self.step += 1
         event = self.plan.timeline(self.step)
         if event is not None and not event.instead:
-            self._play(event)
-
-    def _play(self, event: Event) -> None:
-        before = dict(self._home)
-        context = Context(
-            step=self.step,
-            groups=self.groups,
-            home=self._home,
-            cycle=self._diary.cycle,
-            grown=self._diary.grown,
-            score=Scores(self, event),
-            generator=self._generator,
-        )
-        gates, home = play(event.moves, self._gates, context)
-        attaching.check_gates(self.plan, event, gates)
-        check_agreement(home, self.step)
-        self._transition(gates, home, event.explores)
-        self._diary.note(event.step, event.name, event.stage, before, home)
-        self._listener.forget()
-
-    def _transition(self, gates: GateMap, home: dict[str, Tensor], explores: bool) -> None:
-        assert self._optimizer is not None
-        # A chain may drop before it explores.
-        if not explores or any(home[name] is not keep for name, keep in self._home.items()):
-            between = {n: kept_gates(k) for n, k in home.items()} if explores else gates
-            self._body.change(self._optimizer, between, home, explored=self.is_exploring)
-            self._norms.change(self._home, home, explored=self.is_exploring)
-        if explores:
-            self._body.open(self._optimizer, gates, home, freeze=self.plan.freeze)
-            self._norms.open(home, freeze=self.plan.freeze)
-        self._gates, self._home, self.is_exploring = gates, home, explores
+            play_event(self, event)
+        narrow(self)
