@@ -16,7 +16,7 @@ def bare_model(model: nn.Module) -> nn.Module:
 
 def plain_name(name: str) -> str:
     """A qualified name without what `torch.compile` puts in for compiled parts."""
-    return ".".join(part for part in name.split(".") if part != "_orig_mod")
+    return ".".join(part for part in name.split(".") if part != "_orig_mod") if "_orig_mod" in name else name
 
 
 def parameters_of(model: nn.Module) -> dict[str, nn.Parameter]:

@@ -13,7 +13,8 @@ from torch.utils._pytree import tree_flatten, tree_iter, tree_map, tree_unflatte
 from ..core.errors import GroupError
 from .foretold import Foretold, Kept, foretell
 from .literals import Written, written
-from .record import Example, RecordingError
+from .record import RecordingError
+from .recording import Example
 
 _TRIED = (2, 3, 5)
 

@@ -17,8 +17,16 @@ from .resize import Seen, Value, resized
 
 def tensors_of(model: nn.Module) -> dict[str, Tensor]:
     """Parameters and buffers by qualified name, shared ones once, as the unwrapped model calls them."""
-    buffers = {plain_name(name): buffer for name, buffer in bare_model(model).named_buffers()}
-    return {**parameters_of(model), **buffers}
+    found: tuple[dict[str, Tensor], dict[str, Tensor]] = ({}, {})
+    seen = set[int]()
+    for path, module in bare_model(model).named_modules():
+        lead = f"{plain_name(path)}." if path else ""
+        for held, kind in zip((module._parameters, module._buffers), found, strict=True):
+            for name, tensor in held.items():
+                if tensor is not None and id(tensor) not in seen:
+                    seen.add(id(tensor))
+                    kind[lead + name] = tensor
+    return found[0] | found[1]
 
 
 def modules_of(model: nn.Module) -> dict[str, nn.Module]:

@@ -11,7 +11,8 @@ from ..core.group import Groups
 from ..core.names import bare_model, plain_name
 from .axes import Space, fixed
 from .cutting import why_not_cut
-from .record import Example, RecordingError, record, record_training
+from .record import RecordingError, record, record_training
+from .recording import Example
 from .replay import prove
 from .resolve import resolve
 from .rules import Axes

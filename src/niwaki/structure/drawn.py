@@ -16,7 +16,7 @@ from ..core.errors import GroupError
 from ..core.names import plain_name
 from .batches import Line, Script
 from .literals import Written
-from .record import Example, Recording, Ref
+from .recording import Example, Recording, Ref
 
 CALL = "niwaki_call"
 """Where a node keeps the place of its call among those that the script needs."""

@@ -13,7 +13,8 @@ from ..core.errors import GroupError
 from ..core.names import bare_model, plain_name
 from .axes import Axis, Ids, Space
 from .discover import stored_of
-from .record import Example, Ref, record
+from .record import record
+from .recording import Example, Ref
 from .resolve import joined
 from .units import Stored
 from .walk import Walk, walk

@@ -12,7 +12,7 @@ from torch._ops import OpOverload
 
 from ..core.errors import GroupError
 from .foretold import Foretold
-from .record import Call
+from .recording import Call
 from .trial import Made
 
 Shape = tuple[int, ...]

@@ -2,67 +2,25 @@
 
 from __future__ import annotations
 
-import copy
 import logging
 from collections import deque
 from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, nullcontext
-from dataclasses import dataclass, field, replace
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch._ops import OpOverload
-from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_iter, tree_map
 
 from ..core.errors import GroupError
-from ..core.names import bare_model
-
-Example = Any
-"""A tensor, a tuple of positional inputs, or a mapping of keyword inputs."""
-
-
-@dataclass(frozen=True)
-class Ref:
-    """A tensor of the recording, by number."""
-
-    number: int
-
-
-@dataclass(frozen=True, eq=False)
-class Call:
-    """One operator, with a `Ref` wherever a tensor stood, and the module in whose forward it ran."""
-
-    op: OpOverload
-    args: Mapping[str, Any]
-    outs: tuple[Ref | None, ...]
-    module: str
-
-
-@dataclass(frozen=True, eq=False)
-class Recording:
-    """Everything one forward pass did.
-
-    ``names`` tells parameters and buffers (the first name of a shared one), ``storage`` which tensors share memory,
-    ``constants`` the values of small tensors that the code made from numbers, ``foreign`` all tensors that are neither
-    given nor made nor held by the model as parameter or buffer. ``given`` are positional and keyword inputs, ``result``
-    what came out, both with a `Ref` for every tensor. ``reason`` is empty, or says why the pass needed real tensors.
-    """
-
-    calls: list[Call] = field(default_factory=list)
-    shapes: dict[int, tuple[int, ...]] = field(default_factory=dict)
-    storage: dict[int, int] = field(default_factory=dict)
-    names: dict[int, str] = field(default_factory=dict)
-    constants: dict[int, Tensor] = field(default_factory=dict)
-    inputs: set[int] = field(default_factory=set)
-    outputs: list[int] = field(default_factory=list)
-    foreign: dict[int, Tensor] = field(default_factory=dict)
-    given: Any = None
-    result: Any = None
-    reason: str = ""
+from ..core.names import bare_model, plain_name
+from .fake import Hollows
+from .hollow import hollow
+from .recording import Call, Example, Recording, Ref
 
 
 class RecordingError(GroupError):
@@ -75,25 +33,48 @@ class RecordingError(GroupError):
 
 
 _SMALL = 64
+_NAMES: dict[OpOverload, tuple[str, ...]] = {}
+
+
+def _names(op: OpOverload) -> tuple[str, ...]:
+    """What the arguments of an operator are called."""
+    if op not in _NAMES:
+        _NAMES[op] = tuple(argument.name for argument in op._schema.arguments)
+    return _NAMES[op]
 
 
 class _Notes(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Writes down what passes."""
+    """Writes down what passes. ``hollows`` runs it without memory; without, it runs as it is."""
 
-    def __init__(self, recording: Recording) -> None:
+    def __init__(self, recording: Recording, hollows: Hollows | None) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.recording = recording
+        self.hollows = hollows
         self.stack = [""]
-        self.seen: dict[int, tuple[Tensor, Ref]] = {}  # tensors are kept alive, so that their ids stay theirs
+        # Tensors are kept alive, so that their ids stay theirs.
+        self.seen: dict[int, tuple[Tensor, Ref, torch.Size]] = {}
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False  # nothing is compiled here, and asking at each call takes longer than noting it
 
     def ref(self, tensor: Tensor) -> Ref:
         """The number of a tensor, a new one if it was never seen or has another shape by now."""
-        known = self.seen.get(id(tensor))
-        if known is None or self.recording.shapes[known[1].number] != tuple(tensor.shape):
-            known = self.seen[id(tensor)] = (tensor, Ref(len(self.recording.shapes)))
-            self.recording.shapes[known[1].number] = tuple(tensor.shape)
-            self.recording.storage[known[1].number] = _storage(tensor)
+        known, shape = self.seen.get(id(tensor)), tensor.shape
+        if known is None or known[2] != shape:
+            number = len(self.recording.shapes)
+            known = self.seen[id(tensor)] = (tensor, Ref(number), shape)
+            self.recording.shapes[number] = tuple(shape)
+            self.recording.storage[number] = _storage(tensor)
         return known[1]
+
+    def _given(self, value: Any) -> Any:
+        """An argument with a `Ref` for every tensor; those never seen before are told from the others."""
+        if isinstance(value, Tensor):
+            if id(value) not in self.seen:
+                self.recording.foreign[self.ref(value).number] = value
+            return self.ref(value)
+        return [self._given(x) for x in value] if type(value) in (list, tuple) else value
 
     def __torch_dispatch__(
         self, func: Any, types: Sequence[type], args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
@@ -101,25 +82,17 @@ class _Notes(TorchDispatchMode):  # type: ignore[no-untyped-call]
         kwargs = kwargs or {}
         if func.namespace == "prim":
             return func(*args, **kwargs)
-        named = {argument.name: value for argument, value in zip(func._schema.arguments, args, strict=False)}
         # Before the call: an operator that resizes its argument must not rewrite what went in.
-        for tensor in (x for x in tree_iter(named | kwargs) if isinstance(x, Tensor) and id(x) not in self.seen):
-            self.recording.foreign[self.ref(tensor).number] = tensor
-        given = tree_map(lambda x: self.ref(x) if isinstance(x, Tensor) else x, named | kwargs)
+        given = {name: self._given(value) for name, value in zip(_names(func), args, strict=False)}
+        for name, value in kwargs.items():
+            given[name] = self._given(value)
         if func is torch.ops.aten.lift_fresh.default and args[0].numel() <= _SMALL:
             self.recording.constants[self.ref(args[0]).number] = args[0]
-        result = _normed(func, named | kwargs) or func(*args, **kwargs)
-        outs = tuple(self.ref(x) if isinstance(x, Tensor) else None for x in tree_iter(result))
+        result = func(*args, **kwargs) if self.hollows is None else self.hollows.run(func, args, kwargs)
+        flat = (result,) if isinstance(result, Tensor) else tree_iter(result)
+        outs = tuple(self.ref(x) if isinstance(x, Tensor) else None for x in flat)
         self.recording.calls.append(Call(func, given, outs, self.stack[-1]))
         return result
-
-
-def _normed(func: Any, named: Mapping[str, Any]) -> tuple[Tensor, Tensor, Tensor] | None:
-    """A batch norm in evaluation mode, by its shape alone: without memory torch would take it apart, slowly."""
-    tensor = named.get("input")
-    if func is not torch.ops.aten.native_batch_norm.default or named["training"] or not isinstance(tensor, FakeTensor):
-        return None
-    return torch.empty_like(tensor), tensor.new_empty(0), tensor.new_empty(0)
 
 
 def _storage(tensor: Tensor) -> int:
@@ -151,7 +124,8 @@ def _places(model: nn.Module, notes: _Notes) -> Generator[None, None, None]:
 @contextmanager
 def _undisturbed(model: nn.Module) -> Generator[None, None, None]:
     """No gradients, no fused kernels that hide what they do, no log of what may fail; all is put back afterwards."""
-    cuda = {p.device.index for p in model.parameters() if p.device.type == "cuda"}
+    asked = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]  # else no parameter can be there
+    cuda = {p.device.index for p in model.parameters() if p.device.type == "cuda"} if asked else set[int]()
     fused, mkldnn = torch.backends.mha.get_fastpath_enabled(), torch._C._get_mkldnn_enabled()
     log = logging.getLogger("torch._subclasses.fake_tensor")
     silent = log.disabled
@@ -180,53 +154,43 @@ def _inputs(example: Example) -> tuple[tuple[Any, ...], dict[str, Any]]:
     )
 
 
-def _double(model: nn.Module, make: Callable[[Tensor], Tensor]) -> tuple[nn.Module, dict[int, str]]:
-    """A copy with stand-ins for parameters and buffers, shared ones shared, and the first name of each stand-in.
+@dataclass(frozen=True, eq=False)
+class Smaller:
+    """How a model is cut before its pass: the shapes of its tensors, and what else is to be done to the copy."""
 
-    The copy, and not the model, keeps what a forward leaves behind: modes, counters, cached tables.
-
-    Raises:
-        GroupError: the model cannot be copied.
-    """
-    # Tensors that are plain attributes stay what they are: not all of them can be copied.
-    plain = [x for module in model.modules() for x in vars(module).values() if isinstance(x, Tensor)]
-    memo: dict[int, Any] = {id(x): x.detach() for x in plain}
-    names: dict[int, str] = {}
-    for name, tensor in [*model.named_parameters(), *model.named_buffers()]:
-        if id(memo.get(id(tensor))) not in names:
-            memo[id(tensor)] = make(tensor)
-            names[id(memo[id(tensor)])] = name
-    try:
-        return copy.deepcopy(model, memo), names
-    except (RuntimeError, TypeError) as error:
-        raise GroupError(
-            f"{type(model).__name__} cannot be copied ({error}); take off what cannot be copied, then find its groups"
-        ) from error
+    shapes: Mapping[str, tuple[int, ...]]
+    finish: Callable[[nn.Module], None]
 
 
-def _run(model: nn.Module, example: Example, *, fake: bool, training: bool = False) -> Recording:
-    recording = Recording()
-    notes = _Notes(recording)
+def _copy(model: nn.Module, example: Example, smaller: Smaller | None, hollows: Hollows | None) -> tuple[Any, ...]:
+    """Inputs and a model for one pass: on stand-ins without memory, or on memory of their own."""
     args, kwargs = _inputs(example)
     device = next((x.device for x in tree_iter((args, kwargs)) if isinstance(x, Tensor)), torch.device("cpu"))
+    shapes = {} if smaller is None else smaller.shapes
 
-    mode = FakeTensorMode(allow_non_fake_inputs=True)
-
-    def stand_in(tensor: Tensor) -> Tensor:
-        if not fake:  # a forward may write on what it is given; on parameters it does not
+    def make(name: str, tensor: Tensor) -> Tensor:
+        if hollows is None:  # a forward may write on what it is given; on parameters it does not
             return tensor.detach() if isinstance(tensor, nn.Parameter) else tensor.detach().clone()
-        hollow = torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device="meta")
-        return FakeTensor(mode, hollow, device if tensor.is_meta else tensor.device)
+        return hollows.stand_in(tensor, device if tensor.is_meta else tensor.device, shapes.get(plain_name(name)))
 
+    args, kwargs = tree_map(lambda x: make("", x) if isinstance(x, Tensor) else x, (args, kwargs))
+    double, held = hollow(model, make)
+    if smaller is not None:
+        smaller.finish(double)
+    return args, kwargs, double, held
+
+
+def _run(model: nn.Module, example: Example, *, fake: bool, training: bool = False,
+         smaller: Smaller | None = None) -> Recording:  # fmt: skip
+    recording, hollows = Recording(), Hollows() if fake else None
+    notes = _Notes(recording, hollows)
     with ExitStack() as stack:
         stack.enter_context(_undisturbed(model))
-        args, kwargs = tree_map(lambda x: stand_in(x) if isinstance(x, Tensor) else x, (args, kwargs))
-        double, names = _double(model, stand_in)
-        stack.enter_context(mode if fake else nullcontext())
+        args, kwargs, double, held = _copy(model, example, smaller, hollows)
         double.train(training)
         stack.enter_context(_places(double, notes))
-        for tensor in [*double.parameters(), *double.buffers()]:
-            recording.names[notes.ref(tensor).number] = names[id(tensor)]
+        for name, tensor in held.items():
+            recording.names[notes.ref(tensor).number] = name
         given = tree_map(lambda x: notes.ref(x) if isinstance(x, Tensor) else x, (args, kwargs))
         recording.inputs.update(x.number for x in tree_iter(given) if isinstance(x, Ref))
         try:
@@ -289,6 +253,20 @@ def record(model: nn.Module, example: Example) -> Recording:
             raise
         recording = _run(bare, example, fake=False)
         return replace(recording, reason=f"{type(error.__cause__).__name__}: {str(error.__cause__)[:200]}")
+
+
+def record_smaller(model: nn.Module, example: Example, smaller: Smaller) -> Recording:
+    """Write down one forward pass of a copy that is cut on the way, in evaluation mode and without memory.
+
+    Args:
+        model: the whole model.
+        example: its input.
+        smaller: how the copy is cut.
+
+    Returns:
+        The recording; a `RecordingError` if the smaller copy does not run.
+    """
+    return _run(bare_model(model), example, fake=True, smaller=smaller)
 
 
 def record_training(model: nn.Module, example: Example) -> Recording:

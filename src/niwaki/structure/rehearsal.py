@@ -14,7 +14,7 @@ from ..core.errors import GroupError
 from .batches import Script
 from .drawn import CALL, values_of
 from .foretold import Foretold
-from .record import Example
+from .recording import Example
 
 
 def _run(made: fx.GraphModule, example: Example) -> Iterator[tuple[fx.Node, Any]]:

@@ -8,42 +8,22 @@ none, the units involved are left alone, and the reason is told.
 
 from __future__ import annotations
 
-import copy
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
-import torch
 from torch import Tensor, nn
-from torch.utils._pytree import tree_iter
 
 from ..core.group import Group, Size
 from .axes import Axis
-from .cutting import cut_from, tensors_of
-from .record import Example, RecordingError, Ref, record
+from .cutting import cut_from
+from .record import RecordingError, Smaller, record, record_smaller
+from .recording import Example
 from .shrink import apply_cut, set_sizes
 from .trial import ENDS, Difference, Trial, choices, compare
 
 _FIXED = "the code of {module} fixes a size here that no attribute of it controls"
-
-
-def _smaller(model: nn.Module, groups: Sequence[Group], keep: Mapping[str, Tensor], *, real: bool) -> nn.Module:
-    """A cut copy, whose tensors hold no memory unless the model runs on ``real`` ones only."""
-    cut = cut_from(model, groups, keep)
-    if real:
-        return apply_cut(model, cut)
-    # Tensors that are plain attributes stay what they are: not all of them can be copied.
-    plain = [x for module in model.modules() for x in vars(module).values() if isinstance(x, Tensor)]
-    memo: dict[int, object] = {id(x): x.detach() for x in plain}
-    for name, tensor in tensors_of(model).items():
-        axes = cut.kept.get(name, {})
-        shape = [len(axes[axis]) if axis in axes else size for axis, size in enumerate(tensor.shape)]
-        empty = torch.empty(shape, dtype=tensor.dtype, device="meta")
-        memo[id(tensor)] = nn.Parameter(empty, requires_grad=False) if isinstance(tensor, nn.Parameter) else empty
-    small = copy.deepcopy(model, memo)
-    set_sizes(small, cut)
-    return small
 
 
 def _parts(axes: Iterable[Axis]) -> Iterator[Axis]:
@@ -124,20 +104,35 @@ def _involved(modules: Mapping[str, nn.Module], trial: Trial, place: int) -> set
     names = {name for twin in _twins(modules, trial, place) for name in _named(trial, twin)}
     if names:
         return names
-    inputs = {x.number for x in tree_iter(dict(trial.recording.calls[place].args)) if isinstance(x, Ref)}
+    inputs = {x.number for x in trial.recording.calls[place].given}
     calls = trial.recording.calls
     makers = [m.place for m in trial.made if any(r is not None and r.number in inputs for r in calls[m.place].outs)]
     return {name for maker in makers for name in _named(trial, maker)}
 
 
+def _of_ours(model: nn.Module) -> set[str]:
+    """Attention whose heads are narrower than its input, and what is in it: a forward of ours calls other operators."""
+    own = [(name, module) for name, module in model.named_modules()
+           if isinstance(module, nn.MultiheadAttention) and "forward" in vars(module)]  # fmt: skip
+    return {f"{name}.{inner}" if inner else name for name, module in own for inner, _ in module.named_modules()}
+
+
 def _difference(model: nn.Module, example: Example, trial: Trial, keep: Mapping[str, Tensor]) -> Difference | None:
-    small = _smaller(model, [group for group, _ in trial.groups], keep, real=bool(trial.recording.reason))
-    # Attention whose heads are narrower than its input has a forward of ours, which calls other operators.
-    skip = {name for name, module in small.named_modules()
-            if isinstance(module, nn.MultiheadAttention) and "forward" in vars(module)}  # fmt: skip
-    skip |= {name for name, _ in small.named_modules() if name.rpartition(".")[0] in skip and "." in name}
+    cut, skip = cut_from(model, [group for group, _ in trial.groups], keep), set[str]()
+
+    def finish(small: nn.Module) -> None:
+        set_sizes(small, cut)
+        skip.update(_of_ours(small))
+
+    shapes = {name: tuple(len(cut.kept[name][axis]) if axis in cut.kept[name] else size
+                          for axis, size in enumerate(cut.shapes[name])) for name in cut.kept}  # fmt: skip
     try:
-        again = record(small, example)
+        if trial.recording.reason:  # it runs on real tensors only
+            small = apply_cut(model, cut)
+            skip.update(_of_ours(small))
+            again = record(small, example)
+        else:
+            again = record_smaller(model, example, Smaller(shapes, finish))
     except RecordingError as error:
         found = next(compare(trial, error.done, keep, skip), None)
         if found is not None and found.words == ENDS:
@@ -194,8 +189,8 @@ def prove(model: nn.Module, example: Example, trial: Trial) -> tuple[list[Group]
         The groups, and for each one left out the reason.
     """
     left: dict[str, str] = {}
-    modules = dict(model.named_modules())
     found = _first_difference(model, example, trial)
+    modules = dict(model.named_modules()) if found is not None else {}
     while trial.groups and found is not None:
         mended = _mended(model, example, trial, found)
         if mended is None:

@@ -14,7 +14,7 @@ from .batches import script_of
 from .cutting import positions_from, tensors_of
 from .drawn import draw
 from .foretold import Kept
-from .record import Example
+from .recording import Example
 from .rehearsal import rehearse
 from .shrink import cut_tensor
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils._pytree import tree_iter
+from torch._ops import OpOverload
 
 from ..core.group import Group
 from .axes import Axis, Ids
-from .record import Call, Recording, Ref
+from .recording import Call, Recording, Ref
 
 ENDS = "makes more or fewer calls"
 
@@ -94,23 +95,30 @@ def _stays(trial: Trial, keep: Mapping[str, Tensor]) -> Ids:
     return stays[trial.roots]
 
 
+@cache
+def _numeric(op: OpOverload) -> frozenset[str]:
+    """The arguments of an operator that are numbers to compute with."""
+    kinds = {argument.name: str(argument.type) for argument in op._schema.arguments}
+    return frozenset(name for name, kind in kinds.items() if "number" in kind or "float" in kind or kind == "Tensor")
+
+
 def _numbers(call: Call, recording: Recording) -> list[object]:
     """The numbers that a call computes with, alone or as small tensors; sizes and places are not among them."""
-    kinds = {argument.name: str(argument.type) for argument in call.op._schema.arguments}
-    numeric = {name for name, kind in kinds.items() if "number" in kind or "float" in kind or kind == "Tensor"}
+    numeric = _numeric(call.op)
     plain = [value for name, value in call.args.items() if name in numeric and not isinstance(value, Ref)]
-    refs = (x.number for x in tree_iter(dict(call.args)) if isinstance(x, Ref))
-    return [*plain, *(recording.constants[x].tolist() for x in refs if x in recording.constants)]
+    constants = recording.constants
+    return [*plain, *(constants[x.number].tolist() for x in call.given if x.number in constants)]
 
 
 _COPIED = "aten::clone"
 
 
-def _kind(call: Call) -> str:
-    """What a call does. Whether a reshape needs a copy depends on the sizes, so that both are taken for one."""
-    name = call.op._schema.name
+@cache
+def _kind(op: OpOverload) -> str:
+    """What an operator does. Whether a reshape needs a copy depends on the sizes, so that both are taken for one."""
+    name = str(op._schema.name)
     return {"aten::_unsafe_view": "aten::view", "aten::contiguous": _COPIED}.get(
-        name, f"{name}.{call.op._overloadname}" if name not in (_COPIED, "aten::view") else name
+        name, f"{name}.{op._overloadname}" if name not in (_COPIED, "aten::view") else name
     )
 
 
@@ -124,10 +132,10 @@ def compare(trial: Trial, again: Recording, keep: Mapping[str, Tensor], skip: se
     """Where the smaller model does something else than foretold; calls that nothing needs may differ in shape."""
     stays = _stays(trial, keep)
     needed = {made.place: made for made in trial.made}
-    before = [(p, c) for p, c in enumerate(trial.recording.calls) if c.module not in skip and _kind(c) != _COPIED]
-    after = [call for call in again.calls if call.module not in skip and _kind(call) != _COPIED]
+    before = [(p, c) for p, c in enumerate(trial.recording.calls) if c.module not in skip and _kind(c.op) != _COPIED]
+    after = [call for call in again.calls if call.module not in skip and _kind(call.op) != _COPIED]
     for (place, old), new in zip(before, after, strict=False):
-        if _kind(old) != _kind(new) or old.module != new.module:
+        if _kind(old.op) != _kind(new.op) or old.module != new.module:
             yield Difference(place, f"calls {new.op._schema.name} instead of {old.op._schema.name}")
         if place not in needed:
             continue

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from torch import nn
-from torch.utils._pytree import tree_iter, tree_map
 
 from .axes import Axis, Space, fixed
-from .record import Call, Recording, Ref
+from .recording import Call, Recording, Ref, refs_in
 from .rules import Axes, Site, Tracked, freeze_all, rule_of
 from .trial import Made
 
@@ -33,9 +33,14 @@ class Walk:
             self.axes[ref.number] = tuple(fixed(size, why) for size in self.recording.shapes[ref.number])
         return Tracked(self.axes[ref.number])
 
+    def _argument(self, value: Any) -> Any:
+        if type(value) is Ref:
+            return self.tracked(value)
+        return [self._argument(x) for x in value] if type(value) is list else value
+
     def follow(self, place: int, call: Call) -> None:
         """Let the rule of one call say what comes out."""
-        args = tree_map(lambda x: self.tracked(x) if isinstance(x, Ref) else x, dict(call.args))
+        args = {name: self._argument(value) for name, value in call.args.items()}
         outs = [None if ref is None else self.recording.shapes[ref.number] for ref in call.outs]
         site = Site(call.op, args, outs, self.space, call.module, self.modules)
         rule, where = rule_of(call.op), f" (in {call.module})" if call.module else ""
@@ -84,7 +89,7 @@ def _written(call: Call) -> list[Ref]:
     if not call.op._schema.is_mutable:
         return []
     marked = [a.name for a in call.op._schema.arguments if a.alias_info is not None and a.alias_info.is_write]
-    return [x for name in marked for x in tree_iter(call.args.get(name)) if isinstance(x, Ref)]
+    return list(refs_in(call.args.get(name) for name in marked))
 
 
 def _needed(recording: Recording) -> list[tuple[int, Call]]:
@@ -94,7 +99,7 @@ def _needed(recording: Recording) -> list[tuple[int, Call]]:
     for place, call in reversed(list(enumerate(recording.calls))):
         if any(ref is not None and recording.storage[ref.number] in storages for ref in (*call.outs, *_written(call))):
             calls.append((place, call))
-            storages.update(recording.storage[x.number] for x in tree_iter(dict(call.args)) if isinstance(x, Ref))
+            storages.update(recording.storage[x.number] for x in call.given)
     return calls[::-1]
 
 
@@ -119,8 +124,7 @@ def walk(model: nn.Module, recording: Recording, space: Space, stored: Mapping[s
     found = Walk(recording, space, axes, dict(model.named_modules()), sharing)
     for place, call in _needed(recording):
         found.follow(place, call)
-        given = {x.number for x in tree_iter(dict(call.args)) if isinstance(x, Ref)}
-        found.used.update(recording.names[number] for number in given if number in recording.names)
+        found.used.update(recording.names[x.number] for x in call.given if x.number in recording.names)
     for number in recording.outputs:
         for axis in found.tracked(Ref(number)).axes:
             space.freeze(axis, "an output of the model")

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from torch import nn
 from torch._ops import OpOverload
-from torch.utils._pytree import tree_iter
 
 from ..axes import Axis, Space, fixed
 
@@ -30,6 +29,14 @@ class Tracked:
     def is_live(self) -> bool:
         """Whether anything can be removed from it."""
         return any(axis.is_live for axis in self.axes)
+
+
+def _tracked(values: Iterable[Any]) -> Iterator[Tracked]:
+    for value in values:
+        if isinstance(value, Tracked):
+            yield value
+        elif isinstance(value, list | tuple):
+            yield from _tracked(value)
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,9 +67,7 @@ class Site:
 
     def tensors(self) -> Iterator[Tracked]:
         """All tensors that went in."""
-        return (
-            x for x in tree_iter(dict(self.args), is_leaf=lambda x: isinstance(x, Tracked)) if isinstance(x, Tracked)
-        )
+        return _tracked(self.args.values())
 
     def counter(self, attribute: str, count: int, tensor: Tracked | None) -> str | None:
         """The module in which a number of the call is written: the one that ran, or the owner of the tensor."""
