@@ -33,6 +33,9 @@ class _Cycle:
     J: int
     Q: int
     freeze: bool
+    swap: Schedule | None
+    alpha: float | None
+    decay: float
 
     def __post_init__(self) -> None:
         if self.H < 1 or self.J < 0 or self.Q < 0:
@@ -43,7 +46,8 @@ class _Cycle:
                 "cannot rank them; use a criterion of weights alone, or Q >= 1"
             )
 
-    def events(self, aim: Aim, swap: Schedule, begin: int, last: int) -> Iterator[Event]:
+    def events(self, aim: Aim, begin: int, last: int) -> Iterator[Event]:
+        swap = self.swap or exponential(aim.share if self.alpha is None else self.alpha, last, self.decay)
         grow, explore = aim.grow(self.criterion), Explore(self.freeze)
         length = self.H + self.J + self.Q
         count = (last - begin) // length
@@ -63,13 +67,13 @@ class _Way:
     reach: int
     last: int
 
-    def timeline(self, aim: Aim, cycle: _Cycle, swap: Schedule) -> Timeline:
+    def timeline(self, aim: Aim, cycle: _Cycle) -> Timeline:
         begin, length = self.warmup + self.reach, cycle.H + cycle.J + cycle.Q
         check_steps(self.last, begin + length, f"a cycle of {length} steps after {begin} others")
         if self.warmup and not self.reach:
             raise TrainError(f"a warm-up of {self.warmup} steps needs steps to come down from dense: give reach=")
         down = aim.descent(cycle.criterion, self.warmup, self.reach) if self.reach else []
-        return merged([*down, *cycle.events(aim, swap, begin, self.last)], start="prune" if down else "estimate")
+        return merged([*down, *cycle.events(aim, begin, self.last)], start="prune" if down else "estimate")
 
 
 def iee(
@@ -152,10 +156,9 @@ def iee(
         A sparsifier to attach to the optimizer.
     """
     aim = aim_of(groups, density, budget, allocator, Ranking(scope, normalise, grace))
-    cycle = _Cycle(criterion or usual_criterion(groups), H, J, Q, freeze)
+    cycle = _Cycle(criterion or usual_criterion(groups), H, J, Q, freeze, swap, alpha, decay)
     way = _Way(warmup, aim.reach(steps) if reach is None else reach, int(end * steps))
-    share = swap or exponential(aim.share if alpha is None else alpha, way.last, decay)
-    timeline, values = way.timeline(aim, cycle, share), usual_values(groups, explore_init, grow_init, carry=carry)
+    timeline, values = way.timeline(aim, cycle), usual_values(groups, explore_init, grow_init, carry=carry)
     start = all_kept(groups) if way.reach else aim.first(model, init, seed, probe)
     plan = Plan(start, timeline, values, freeze, steps, explore_rate, train_cross_slices, materialise=materialise)
     return Sparsifier(model, groups, plan, seed=seed, probe=probe, example=example)
