@@ -15,21 +15,25 @@ from torch.utils._pytree import tree_leaves
 
 from ..core.errors import TrainError
 from ..core.names import bare_model
+from .compiled import Compiled
 from .environment import Environment, cache_folder, device_of, this_environment
 from .flops import unfused
+from .grid import points_of
 from .keys import key_of
 from .latency import latency
 from .layer_table import LatencyTable
-from .measuring import Backend, Care, Clock, Point, Progress, Wanted, measure
+from .measuring import Backend, Care, Clock, Lengths, Point, Progress, Wanted, measure
 from .onnx_backend import OnnxRuntime
 from .pricing import Row
 from .replay import Eager
+from .table_checks import looked_up, warn_of_noise
 from .table_file import Cache
 from .tape import tape_of
 from .variables import Varied, varied
 
 _BACKENDS: Mapping[str, Callable[[torch.device, int], Backend]] = {
     "eager": lambda device, threads: Eager(),
+    "compile": lambda device, threads: Compiled(),
     "onnxruntime": OnnxRuntime,
 }
 
@@ -51,6 +55,14 @@ def _shapes(model: nn.Module) -> dict[str, tuple[int, ...]]:
     return {name: tuple(t.shape) for name, t in [*bare.named_parameters(), *bare.named_buffers()]}
 
 
+def _wanted(rows: Sequence[Row], operations: Sequence[Varied], *, coarse: bool) -> dict[str, Wanted]:
+    counts, wanted = Counter(row.key for row in rows), {}
+    for row, it in zip(rows, operations, strict=True):
+        points = points_of(row.sizes, [v.multiple for v in it.variables], coarse=coarse)
+        wanted[row.key] = Wanted(it, counts[row.key], tuple(points))
+    return wanted
+
+
 def _whole(backend: Backend, model: nn.Module, example: Any, cache: Cache, code: str, clock: Clock) -> Point:
     if code not in cache.models:
         with unfused():
@@ -68,6 +80,7 @@ def latency_table(
     *,
     backend: str = "eager",
     threads: int | None = None,
+    table: LatencyTable | str | Path | None = None,
     cache: str | Path | bool = True,
     coarse: bool = False,
     care: Care | None = None,
@@ -77,13 +90,16 @@ def latency_table(
 
     One forward pass is recorded. Each distinct operator (with its batch, image size, kernel, type) is then timed alone
     at the crossings of a few widths, in turns with the others; what is known from earlier is taken from the cache. The
-    dense model is timed whole, and predictions are scaled so that they agree with it.
+    dense model is timed whole, and predictions are scaled so that they agree with it. Warns of layers whose timings
+    spread too widely to be told apart.
 
     Args:
         model: the model, on the device that is to be measured.
         example: what its forward takes: a tensor, a tuple of inputs, a mapping of keyword inputs. Its batch counts.
-        backend: ``eager`` or ``onnxruntime`` (extra ``export``).
+        backend: ``eager``, ``compile`` or ``onnxruntime`` (extra ``export``).
         threads: of the CPU; as many as torch has now, if not given.
+        table: a table, or its file, from this or another machine: nothing is measured, the model's layers are looked
+            up there. Warns where it was made on another machine or in another way.
         cache: the folder where measurements are kept; ``True`` for the user's cache folder, ``False`` for none.
         coarse: measure fewer widths.
         care: how carefully to time.
@@ -101,15 +117,22 @@ def latency_table(
     device = device_of(model, [x for x in tree_leaves(example) if isinstance(x, Tensor)])
     runtime = _BACKENDS[backend](device, threads)
     operations = [varied(operation) for operation in runtime.kept(tape_of(model, example))]
-    rows = rows_of(operations)
+    rows, shapes = rows_of(operations), _shapes(model)
     dtype = next((p.dtype for p in model.parameters()), torch.get_default_dtype())
-    kept = Cache(_file(cache, env := this_environment(backend, device, threads, dtype)), env)
-    counts = Counter(row.key for row in rows)
-    wanted = {row.key: Wanted(it, counts[row.key]) for row, it in zip(rows, operations, strict=True)}
-    failed = _measured(wanted, kept, runtime, device, care, coarse=coarse, progress=progress)
+    here = this_environment(backend, device, threads, dtype)
+    if table is not None:
+        return looked_up(table if isinstance(table, LatencyTable) else LatencyTable.read(table), rows, shapes, here)
+    kept = Cache(_file(cache, here), here)
+    wanted = _wanted(rows, operations, coarse=coarse)
+    failed = _measured(wanted, kept, runtime, device, care, progress)
     code = hashlib.sha256("\n".join(row.key for row in rows).encode()).hexdigest()[:16]
     whole = _whole(runtime, model, example, kept, code, care.clock_for(device, threads))
-    return _assembled(kept, rows, failed, _shapes(model), whole)
+    points = {key: _found(want, kept.get(key), key in failed) for key, want in wanted.items()}
+    good = tuple(row for row in rows if points[row.key])
+    unmeasured = {row.name: failed[row.key] for row in rows if row.key in failed}
+    made = LatencyTable(here, good, {row.key: points[row.key] for row in good}, shapes, whole, unmeasured)
+    warn_of_noise(made)
+    return made
 
 
 def _file(cache: str | Path | bool, environment: Environment) -> Path | None:
@@ -125,30 +148,19 @@ def _measured(
     backend: Backend,
     device: torch.device,
     care: Care,
-    *,
-    coarse: bool,
     progress: Progress | None,
 ) -> dict[str, str]:
     before = torch.get_num_threads()
     torch.set_num_threads(kept.environment.threads)
     try:
         with torch.inference_mode():
-            return measure(wanted, kept, backend, device=device, care=care, coarse=coarse, progress=progress)
+            return measure(wanted, kept, backend, device=device, care=care, progress=progress)
     finally:
         torch.set_num_threads(before)
         kept.write()
 
 
-def _assembled(
-    kept: Cache, rows: Sequence[Row], failed: Mapping[str, str], shapes: Mapping[str, tuple[int, ...]], whole: Point
-) -> LatencyTable:
-    points, unmeasured, good = {}, {}, []
-    for row in rows:
-        found = dict(kept.get(row.key))
-        if row.key in failed:
-            unmeasured[row.name] = failed[row.key]
-            found = {at: point for at, point in found.items() if at == row.sizes}
-        if found:
-            points[row.key] = found
-            good.append(row)
-    return LatencyTable(kept.environment, tuple(good), points, shapes, whole, unmeasured)
+def _found(want: Wanted, known: Mapping[Lengths, Point], has_failed: bool) -> dict[Lengths, Point]:
+    # Where a smaller operator does not run, it costs what it costs in the dense model.
+    points = want.points[:1] if has_failed else want.points
+    return {at: known[at] for at in points if at in known}

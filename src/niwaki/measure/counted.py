@@ -53,7 +53,7 @@ def _layer(name: str, axes: Sequence[Axis], count: float) -> Layer:
 
     def price(*lengths: Numbers) -> Numbers:
         # First the product, then the share: a whole number stays one.
-        return np.asarray(count * np.prod(np.stack(lengths), axis=0) / whole)
+        return np.asarray(count * math.prod(lengths) / whole)
 
     return Layer(name, moving, price)
 

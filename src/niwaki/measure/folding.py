@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from .tape import Held, Operation
 
-_PRODUCTS = frozenset(
+PRODUCTS = frozenset(
     "conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d linear matmul mm bmm addmm baddbmm".split()
 )
 _ACTIVATIONS = frozenset("relu hardtanh leaky_relu sigmoid tanh".split())

@@ -11,7 +11,6 @@ from typing import Any, Protocol
 import torch
 from torch import nn
 
-from .grid import points_of
 from .replay import Ready
 from .tape import Operation
 from .timing import time_in_turns
@@ -65,10 +64,11 @@ class Keeper(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Wanted:
-    """An operator to measure: how often the model calls it, and what makes it callable."""
+    """An operator to measure: how often the model calls it, and at which lengths."""
 
     it: Varied
     count: int
+    points: tuple[Lengths, ...]
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ class Care:
         return self.clock or (time.thread_time if alone else time.perf_counter)
 
 
-def cells_of(wanted: Mapping[str, Wanted], known: Keeper, *, coarse: bool) -> dict[Lengths, list[tuple[str, Lengths]]]:
+def cells_of(wanted: Mapping[str, Wanted], known: Keeper) -> dict[Lengths, list[tuple[str, Lengths]]]:
     """What is still to be measured, by how far along its ladders it stands.
 
     The operators of one cell are timed in turns, in the model's order: together they are about the model at one width,
@@ -106,11 +106,9 @@ def cells_of(wanted: Mapping[str, Wanted], known: Keeper, *, coarse: bool) -> di
     """
     cells: dict[Lengths, list[tuple[str, Lengths]]] = {}
     for key, want in wanted.items():
-        sizes, multiples = [v.size for v in want.it.variables], [v.multiple for v in want.it.variables]
-        points = points_of(sizes, multiples, coarse=coarse)
-        steps = [sorted(set(axis), reverse=True) for axis in zip(*points, strict=True)]
+        steps = [sorted(set(axis), reverse=True) for axis in zip(*want.points, strict=True)]
         have = known.get(key)
-        for point in points:
+        for point in want.points:
             at = tuple(axis.index(n) for axis, n in zip(steps, point, strict=True))
             cell = at if len(at) > 1 else at * 2 if at else (0, 0)
             if point not in have:
@@ -164,7 +162,6 @@ def measure(
     *,
     device: torch.device,
     care: Care,
-    coarse: bool = False,
     progress: Progress | None = None,
 ) -> dict[str, str]:
     """Measure what is not known yet.
@@ -175,13 +172,12 @@ def measure(
         backend: makes operators callable.
         device: where.
         care: how carefully.
-        coarse: fewer lengths.
         progress: is told how far it is.
 
     Returns:
         Operators that do not run alone, with the reason.
     """
-    cells, clock = cells_of(wanted, keeper, coarse=coarse), care.clock_for(device, torch.get_num_threads())
+    cells, clock = cells_of(wanted, keeper), care.clock_for(device, torch.get_num_threads())
     total, done, nothing = sum(map(len, cells.values())), 0, backend.nothing()
     failed: dict[str, str] = {}
     for cell in cells.values():

@@ -150,7 +150,8 @@ def _array(tensor: Tensor) -> np.ndarray[Any, Any]:
 
 def _spoiled(tensor: Tensor, time: int) -> np.ndarray[Any, Any]:
     # The same weights twice would be made one by the runtime's own cleaning.
-    return _array(tensor) * np.asarray(1.0 + 0.5 * time, dtype=_array(tensor).dtype)
+    whole = _array(tensor)
+    return np.asarray(whole * (1.0 + 0.5 * time), dtype=whole.dtype)
 
 
 def _turns(calls: Sequence[Callable[[], object]]) -> tuple[Callable[[], object], Callable[[], object]]:
