@@ -100,7 +100,7 @@ def train(model: nn.Module, data: Data, given: argparse.Namespace, seed: int, **
     schedule = torch.optim.lr_scheduler.SequentialLR(optimizer, [rising, falling], [warm])
     if "attach" in more:
         more["attach"](optimizer)
-    model.to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
+    model.to(memory_format=torch.channels_last).train()
     for step in range(given.steps):
         x, y = batches.at(step)
         optimizer.zero_grad()
@@ -148,7 +148,7 @@ def measured(dense: nn.Module, small: nn.Module, given: argparse.Namespace) -> d
     x = torch.randn(given.batch, *IMAGE, generator=torch.Generator().manual_seed(0))
     for backend in ("eager", "onnxruntime"):
         # A layout for training is none for deployment.
-        models = {"dense": dense, "small": small.to(memory_format=torch.contiguous_format)}  # type: ignore[call-overload]
+        models = {"dense": dense, "small": small.to(memory_format=torch.contiguous_format)}
         timings = time_models(models, x, backend=backend, threads=given.threads, rounds=15, warmup=3)
         row = timings.rows[1]
         found[backend] = {"ratio": row.ratio, "low": row.low, "high": row.high, "calm": timings.is_calm}
@@ -196,7 +196,9 @@ def run_cell(given: argparse.Namespace, network: int, method: str, target: float
     }
 
 
-def dense_cell(given: argparse.Namespace, model: nn.Module, data: Data, result: Any, begun: float) -> dict[str, Any]:
+def dense_cell(
+    given: argparse.Namespace, model: nn.Module, data: Data, result: dict[str, Any], begun: float
+) -> dict[str, Any]:
     if given.start == "here":
         train(model, data, given, result["seed"], rate=result["rate"])
         file = file_of(given, result["network"], "dense", 1.0, result["seed"]).with_suffix(".safetensors")

@@ -55,7 +55,7 @@ def shapes(groups, keep: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def by_hand(
-    model: nn.Module, optimizer, groups, masks_at, steps: int, decay: float, clip: float | None
+    model: nn.Module, optimizer, groups, masks_at, *, steps: int, decay: float, clip: float | None
 ) -> dict[str, Tensor]:
     """The model's parameters are the hidden values; what runs is their product with the masks."""
     masks = {g.name: torch.ones(g.slices[0].shape, dtype=torch.bool) for g in groups}
@@ -103,7 +103,9 @@ def test_hidden_values_learn_as_in_the_loop_by_hand(name, decay, clip):
         optimizer.step()
         masks_at[step + 1] = shapes(groups, sparsifier.keep)
         assert all(not ours.get_parameter(n).detach()[~mask].any() for n, mask in sparsifier.masks().items())
-    expected = by_hand(oracle, OPTIMIZERS[name](oracle.parameters()), groups, masks_at, 20, decay, clip)
+    expected = by_hand(
+        oracle, OPTIMIZERS[name](oracle.parameters()), groups, masks_at, steps=20, decay=decay, clip=clip
+    )
     for key, value in hidden_values(ours, sparsifier).items():
         assert torch.equal(value, expected[key]), key
     assert sparsifier.density == pytest.approx(0.6, abs=0.1)
