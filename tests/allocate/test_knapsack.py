@@ -63,6 +63,16 @@ def test_as_good_as_an_integer_program(seed):
     assert worth(scores, keep) == pytest.approx(_by_integer_program(cost, scores, most), rel=1e-6)
 
 
+def test_more_choices_than_one_table_holds():
+    # Hundreds of counts of different cost per group, in a room of fewer steps than allowed: nothing is rounded.
+    rng = np.random.default_rng(0)
+    cost = row_cost({f"g{i}": [0, *np.cumsum(rng.integers(1, 4, 300)).tolist()] for i in range(3)})
+    scores = random_scores(cost, rng)
+    keep = knapsack(groups_for(cost), scores, Limit(cost, 900.0))
+    assert cost(kept_counts(keep)) <= 900
+    assert worth(scores, keep) == pytest.approx(_by_integer_program(cost, scores, 900.0), rel=1e-6)
+
+
 @pytest.mark.parametrize("seed", range(8))
 def test_costs_that_are_rounded_lose_little_and_exceed_nothing(seed):
     rng = np.random.default_rng(seed)

@@ -73,9 +73,13 @@ class Problem:
         """Whether the cost is a sum of one function per group."""
         return all(len(several) == 1 for several in self.beside)
 
+    @cached_property
+    def _rungs(self) -> list[tuple[str, list[int]]]:
+        return [(g.group.name, g.counts.tolist()) for g in self.ladders]
+
     def counts(self, places: Places) -> dict[str, int]:
         """The units that each group keeps."""
-        return {g.group.name: int(g.counts[p]) for g, p in zip(self.ladders, places, strict=True)}
+        return {name: rungs[place] for (name, rungs), place in zip(self._rungs, places, strict=True)}
 
     def value(self, places: Places) -> float:
         """What the kept units are worth together."""

@@ -13,7 +13,7 @@ _ROUNDS = 10
 _TRIES = 4
 _LITTLE = 1e-4  # a gain after which there is little to come
 _FREE = 1e-12  # what costs less costs nothing
-_SMALL = 4096  # places to choose from, up to which two starts take no time
+_SMALL = 512  # places to choose from, up to which two starts take no time
 
 
 def _near(problem: Problem, places: Places, reach: float) -> list[tuple[int, int]]:

@@ -9,7 +9,7 @@ from .ladders import Real
 
 _FIRST = 0.05  # price, of what the best places are worth for their cost
 _RISES = 60  # of prices
-_HALVINGS = 8  # of the last rise
+_HALVINGS = 4  # of the last rise
 
 
 def best_places(problem: Problem) -> Places:
