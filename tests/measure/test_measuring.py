@@ -32,7 +32,7 @@ def _model(width: int = 24) -> nn.Module:
     return nn.Sequential(nn.Conv2d(3, 16, 3, padding=1), nn.ReLU(), nn.Conv2d(16, width, 3, padding=1), *ends).eval()
 
 
-def _table(machine: Machine, monkeypatch: pytest.MonkeyPatch, cache: Path, **how: Any) -> LatencyTable:
+def _table(machine: Machine, monkeypatch: pytest.MonkeyPatch, cache: Path | bool, **how: Any) -> LatencyTable:
     monkeypatch.setattr(build_table, "_BACKENDS", {"eager": lambda device, threads: machine})
     care = Care(rounds=3, warmup=0, clock=machine.clock)
     return nw.latency_table(how.pop("model", None) or _model(), _EXAMPLE, cache=cache, care=care, **how)
@@ -104,7 +104,7 @@ def test_a_damaged_cache_is_named_and_measured_anew(
 def test_the_cache_lies_where_the_system_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert cache_folder() == tmp_path / "niwaki" / "latency"
-    _table(Machine(), monkeypatch, True)  # type: ignore[arg-type]
+    _table(Machine(), monkeypatch, cache=True)
     assert len(list((tmp_path / "niwaki" / "latency").iterdir())) == 1
 
 

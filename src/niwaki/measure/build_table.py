@@ -38,6 +38,25 @@ _BACKENDS: Mapping[str, Callable[[torch.device, int], Backend]] = {
 }
 
 
+def runtime_of(backend: str, device: torch.device, threads: int) -> Backend:
+    """What makes operators and models callable.
+
+    Args:
+        backend: its name.
+        device: where.
+        threads: of the CPU.
+
+    Returns:
+        The backend.
+
+    Raises:
+        TrainError: there is none of this name, or it is not installed.
+    """
+    if backend not in _BACKENDS:
+        raise TrainError(f"there is no backend {backend!r}; choose one of {', '.join(_BACKENDS)}")
+    return _BACKENDS[backend](device, threads)
+
+
 def rows_of(operations: Sequence[Varied]) -> tuple[Row, ...]:
     """The operators of a model as rows of a table."""
     rows = []
@@ -106,16 +125,12 @@ def latency_table(
         progress: called with how many points are measured and how many there are.
 
     Returns:
-        The table; ``table.cost(groups)`` is the latency as a function of the widths.
-
-    Raises:
-        TrainError: a backend that does not exist, or a model that does not run on the example.
+        The table; ``table.cost(groups)`` is the latency as a function of the widths. A `TrainError` for a backend that
+        does not exist and a model that does not run, a `StoreError` for a table that lacks a layer.
     """
-    if backend not in _BACKENDS:
-        raise TrainError(f"there is no backend {backend!r}; choose one of {', '.join(_BACKENDS)}")
     threads, care = threads or torch.get_num_threads(), care or Care()
     device = device_of(model, [x for x in tree_leaves(example) if isinstance(x, Tensor)])
-    runtime = _BACKENDS[backend](device, threads)
+    runtime = runtime_of(backend, device, threads)
     operations = [varied(operation) for operation in runtime.kept(tape_of(model, example))]
     rows, shapes = rows_of(operations), _shapes(model)
     dtype = next((p.dtype for p in model.parameters()), torch.get_default_dtype())

@@ -29,13 +29,18 @@ class Compiled:
         if it.operation.kind in PRODUCTS:
             return self._eager.ready(it, lengths, device, copies)
         sets = [arguments_at(it, lengths, device) for _ in range(copies)]
-        return Ready(*turning(sets, it, self._compiled(it)))
+        call, before = turning(sets, it, self._compiled(it))
+        return Ready(call, before, self._entered(device))
 
     def nothing(self) -> Callable[[], object]:
-        """A compiled call enters through guards that a whole model passes once."""
-        compiled = torch.compile(lambda x: x + 1, dynamic=True)
-        one = torch.ones(2)
-        compiled(one)
+        """A call that computes nothing."""
+        return self._eager.nothing()
+
+    def _entered(self, device: torch.device) -> Callable[[], object]:
+        """What it takes to enter compiled code, which a whole model does once and not at every operator."""
+        if "" not in self._made:
+            self._made[""] = torch.compile(lambda x: x + 1, dynamic=True)
+        one, compiled = torch.ones(2, device=device), self._made[""]
         return lambda: compiled(one)
 
     def kept(self, operations: Sequence[Operation]) -> list[Operation]:

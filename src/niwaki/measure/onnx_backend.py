@@ -56,18 +56,18 @@ class OnnxRuntime:
         leave its layout in memory happens once in a model, and not at every layer.
         """
         twice = it.operation.kind.startswith("conv")
-        sets = [arguments_at(it, lengths, device) for _ in range(copies)]
-        once = [self._bound(it, lengths, given, 1) for given in sets]
+        given = arguments_at(it, lengths, device)
+        call, before = _turns(self._bound(it, lengths, given, times=1, copies=copies))
         if not twice:
-            return Ready(*_turns(once))
-        call, before = _turns([self._bound(it, lengths, given, 2) for given in sets])
-        return Ready(call, before, _turns(once)[0])
+            return Ready(call, before)
+        both, _ = _turns(self._bound(it, lengths, given, times=2, copies=copies))
+        return Ready(both, before, call)
 
     def nothing(self) -> Callable[[], object]:
         """A graph that gives back what it got."""
         sketch, shape = Sketch(), (1, 1)
         out = sketch.add("Identity", ["x"])
-        return self._session(sketch, {"x": torch.zeros(shape)}, out, shape)
+        return self._sessions(sketch, {"x": torch.zeros(shape)}, out, shape, copies=1)[0]
 
     def kept(self, operations: Sequence[Operation]) -> list[Operation]:
         """Those that are not folded into a convolution."""
@@ -78,11 +78,12 @@ class OnnxRuntime:
         args, kwargs = split_example(example)
         session = self._opened(exported(model, example))
         tensors = [x for x in tree_leaves((args, kwargs)) if isinstance(x, Tensor)]
-        binding = self._binding(session, dict(zip((i.name for i in session.get_inputs()), tensors, strict=True)))
-        return lambda: session.run_with_iobinding(binding)
+        return self._call(session, dict(zip((i.name for i in session.get_inputs()), tensors, strict=True)))
 
-    def _bound(self, it: Varied, lengths: Sequence[int], given: Any, times: int) -> Callable[[], object]:
-        """A session that does an operator once, or several times with weights of their own, and adds up."""
+    def _bound(
+        self, it: Varied, lengths: Sequence[int], given: Any, *, times: int, copies: int
+    ) -> list[Callable[[], object]]:
+        """Sessions that do an operator once, or several times with weights of their own, and add up."""
         from onnx import numpy_helper
 
         sketch = Sketch()
@@ -107,11 +108,11 @@ class OnnxRuntime:
         total = outs[0]
         for more in outs[1:]:
             total = sketch.add("Add", [total, more])
-        return self._session(sketch, inputs, total, out_shape)
+        return self._sessions(sketch, inputs, total, out_shape, copies=copies)
 
-    def _session(
-        self, sketch: Sketch, inputs: dict[str, Tensor], out: str, shape: Sequence[int]
-    ) -> Callable[[], object]:
+    def _sessions(
+        self, sketch: Sketch, inputs: dict[str, Tensor], out: str, shape: Sequence[int], *, copies: int
+    ) -> list[Callable[[], object]]:
         helper = self._onnx.helper
         kind = helper.np_dtype_to_tensor_dtype(next(iter(_array(t).dtype for t in inputs.values())))
         given = [
@@ -121,7 +122,10 @@ class OnnxRuntime:
         made = [helper.make_tensor_value_info(out, kind, list(shape))]
         graph = helper.make_graph(sketch.nodes, "operator", given, made, sketch.constants)
         opset = [helper.make_opsetid("", _OPSET)]
-        session = self._opened(helper.make_model(graph, opset_imports=opset, ir_version=_FORMAT).SerializeToString())
+        content = helper.make_model(graph, opset_imports=opset, ir_version=_FORMAT).SerializeToString()
+        return [self._call(self._opened(content), inputs) for _ in range(copies)]
+
+    def _call(self, session: Any, inputs: dict[str, Tensor]) -> Callable[[], object]:
         binding = self._binding(session, inputs)
         return lambda: session.run_with_iobinding(binding)
 
