@@ -67,7 +67,7 @@ def test_the_given_density_steps_and_example_reach_the_method():
         ("set", {"grow": "taylor"}, AddressError, "the method 'set' has no switch 'grow'; .*Known: every, alpha"),
         ("iee", {"criterion": "tailor"}, AddressError, "the criterion 'tailor' is unknown; did you mean 'taylor'"),
         ("iee", {"allocator": "ekr"}, AddressError, "the allocator 'ekr' is unknown; did you mean .*'erk'"),
-        ("iee", {"budget": 0.1}, AddressError, "the switch 'budget' is a function of the step; set it from Python"),
+        ("iee", {"swap": 0.1}, AddressError, "the switch 'swap' is a function of the step; set it from Python"),
         ("iee", {"H": "many"}, AddressError, "the method 'iee' cannot be made with {'H': 'many'}"),
         ("iee", {"H": 500}, TrainError, "steps are too few"),
         ("iee", {"H": 0}, TrainError, "IEE needs H >= 1"),

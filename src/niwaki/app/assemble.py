@@ -6,23 +6,28 @@ import math
 import os
 import platform
 import random
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from .. import __version__
-from ..core.errors import TrainError
+from ..core.errors import BudgetError, TrainError
+from ..core.group import Group
+from ..measure import LatencyTable
+from ..methods.start import is_structured
 from ..signals import probe
 from .batches import Batches
+from .budgets import Budgets, make_budgets
 from .data import Data, load_data
 from .evaluation import check_fit, laid_out, loss_of
 from .methods import groups_of, make_sparsifier, method_named
 from .models import load_model
+from .progress import Shown
 from .settings import Settings
 
 
@@ -36,6 +41,8 @@ class Parts:
     model: nn.Module
     optimizer: torch.optim.Optimizer
     sparsifier: Any
+    groups: Sequence[Group]
+    budgets: Budgets | None
     device: torch.device
     steps: int
     log_every: int
@@ -117,13 +124,31 @@ def _seed_everything(seed: int) -> None:
     random.seed(seed)
 
 
-def assemble(settings: Settings) -> Parts:
+def _budgets(
+    settings: Settings, parts: tuple[nn.Module, Sequence[Group], Tensor], progress: Shown, table: LatencyTable | None
+) -> Budgets | None:
+    model, groups, example = parts
+    if not settings.costs.shares:
+        return None
+    if settings.method == "dense":
+        raise BudgetError("a dense run removes nothing, so that it has no budget; leave the budget or the method out")
+    if not is_structured(groups):
+        raise BudgetError(
+            f"a budget of cost is for what makes tensors smaller, and --units {settings.units} does not: give --units "
+            "channels, heads, all or states"
+        )
+    return make_budgets(settings.costs, model, example, progress, stored=table)
+
+
+def assemble(settings: Settings, progress: Shown, *, table: LatencyTable | None = None) -> Parts:
     """Load the data, make model, optimizer and sparsifier, and attach them.
 
     The same settings give the same objects: everything random follows from the seed.
 
     Args:
         settings: of the run.
+        progress: shows how far the measuring of a table is.
+        table: of latencies, measured earlier for this very run.
 
     Returns:
         The parts.
@@ -142,12 +167,15 @@ def assemble(settings: Settings) -> Parts:
     steps = settings.steps or max(1, round((settings.epochs or 0) * batches.per_epoch))
     optimizer = _optimizer(settings, model)
     few = [batches.at(step) for step in range(4)]
+    groups = groups_of(model, settings.units, few[0][0][:2])
+    budgets = _budgets(settings, (model, groups, few[0][0]), progress, table)
     sparsifier = make_sparsifier(
         settings.method,
         model,
-        groups_of(model, settings.units, few[0][0][:2]),
+        groups,
         settings.switches,
-        density=settings.density,
+        density=settings.asked_density,
+        budget=() if budgets is None else budgets.budget,
         steps=steps,
         seed=settings.seed,
         probe=probe(few, loss_of),
@@ -155,7 +183,7 @@ def assemble(settings: Settings) -> Parts:
     )
     model.train()
     return Parts(
-        settings, data, batches, model, optimizer, sparsifier.attach(optimizer), device, steps,
+        settings, data, batches, model, optimizer, sparsifier.attach(optimizer), groups, budgets, device, steps,
         log_every=max(1, steps // 400),
         evaluate_every=max(batches.per_epoch, -(-steps // 50)),
         checkpoint_every=settings.checkpoint_every or max(1, steps // 20),

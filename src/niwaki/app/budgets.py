@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,10 +16,7 @@ from ..core.costs import CostBudget
 from ..core.errors import BudgetError, TrainError
 from ..core.group import Group
 from ..measure import LatencyTable, counted, latency_table
-from ..measure.build_table import rows_of
 from ..measure.environment import device_of, differences, this_environment
-from ..measure.tape import tape_of
-from ..measure.variables import varied
 from ..signals.forward import evaluating
 from .backends import check_backend
 from .progress import Shown
@@ -79,12 +76,14 @@ class Budgets:
         budget: one per share, in the same order.
         table: of latencies, if they are asked for.
         elsewhere: what is different where the table was measured; empty if it was here.
+        notes: what is to be said of the table.
     """
 
     asked: Mapping[str, float]
     budget: tuple[CostBudget, ...]
     table: LatencyTable | None
     elsewhere: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def reached(self, groups: Sequence[Group], keep: Mapping[str, Tensor]) -> list[dict[str, Any]]:
         """What was asked and what a plan comes to, one row per cost; latency as the table predicts it."""
@@ -104,7 +103,7 @@ def batch_of(example: Tensor, batch: int) -> Tensor:
     return example[:1].repeat(batch, *[1] * (example.dim() - 1))
 
 
-def _measured(costs: Costs, model: nn.Module, inputs: Tensor, progress: Shown) -> LatencyTable:
+def _told(costs: Costs, progress: Shown) -> Callable[[int, int], None]:
     begun = False
 
     def tell(done: int, total: int) -> None:
@@ -114,43 +113,39 @@ def _measured(costs: Costs, model: nn.Module, inputs: Tensor, progress: Shown) -
             begun = True
         progress.step(done)
 
-    try:
-        return latency_table(
-            model, inputs, backend=costs.backend, threads=torch.get_num_threads(), progress=tell
-        )  # fmt: skip
-    except KeyboardInterrupt as stop:
-        raise KeyboardInterrupt(
-            "stopped while layers were measured; what was measured is kept, and the same command goes on from there"
-        ) from stop
+    return tell
 
 
-def _check_layers(table: LatencyTable, model: nn.Module, inputs: Tensor, file: str) -> None:
-    known = set(table.points) | {row.key for row in table.rows}
-    rows = rows_of([varied(operation) for operation in tape_of(model, inputs)])
-    missing = {row.name: row.key for row in rows if row.key not in known and row.name not in table.unmeasured}
-    if missing:
-        name, key = next(iter(missing.items()))
-        more = f", and {len(missing) - 1} others" if len(missing) > 1 else ""
-        raise BudgetError(
-            f"the table {file} has no layer {name} ({key}){more}; it was made for another model, input size or batch: "
-            "measure one for this model there, or leave --table out to measure here"
-        )
+def _table(costs: Costs, model: nn.Module, inputs: Tensor, progress: Shown) -> tuple[LatencyTable, tuple[str, ...]]:
+    """The table, and what is to be said of it: another machine, noise.
+
+    Raises:
+        KeyboardInterrupt: with words, if the measuring is stopped.
+    """
+    file = None if costs.table is None else Path(costs.table)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", UserWarning)
+        try:
+            table = latency_table(
+                model, inputs, backend=costs.backend, threads=torch.get_num_threads(), table=file,
+                progress=_told(costs, progress),
+            )  # fmt: skip
+        except KeyboardInterrupt as stop:
+            raise KeyboardInterrupt(
+                "stopped while layers were measured; what was measured is kept, and the same command goes on from there"
+            ) from stop
+    notes = tuple(" ".join(str(one.message).split()) for one in caught if one.category is UserWarning)
+    for note in notes:
+        progress.note(note)
+    return table, notes
 
 
-def _read(costs: Costs, model: nn.Module, inputs: Tensor, progress: Shown) -> tuple[LatencyTable, tuple[str, ...]]:
-    file = str(costs.table)
-    table = LatencyTable.read(file)
-    _check_layers(table, model, inputs, file)
+def _elsewhere(table: LatencyTable, costs: Costs, model: nn.Module, inputs: Tensor) -> tuple[str, ...]:
     dtype = next((p.dtype for p in model.parameters()), torch.get_default_dtype())
-    here = this_environment(costs.backend, device_of(model, [inputs]), torch.get_num_threads(), dtype)
-    apart = tuple(differences(table.environment, here))
-    if apart:
-        warnings.warn(
-            f"the table {file} was not measured as this model runs here: {'; '.join(apart)}. It is used as it is",
-            UserWarning, stacklevel=2,
-        )  # fmt: skip
-        progress.note(f"the table {file} was measured elsewhere: {'; '.join(apart)}")
-    return table, apart
+    device = device_of(model, [inputs])
+    return tuple(
+        differences(table.environment, this_environment(costs.backend, device, torch.get_num_threads(), dtype))
+    )
 
 
 def make_budgets(
@@ -170,14 +165,13 @@ def make_budgets(
         with words that say how to go on.
     """
     inputs, table = batch_of(example, costs.batch), stored
-    apart: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     # What is measured must not decide what is drawn afterwards.
     with torch.random.fork_rng(devices=[]), evaluating(model):
         if costs.latency is not None and table is None:
-            table, apart = _read(costs, model, inputs, progress) if costs.table else (
-                _measured(costs, model, inputs, progress), ()
-            )  # fmt: skip
+            table, notes = _table(costs, model, inputs, progress)
         prices = counted(model, example[:1]) if {"macs", "parameters"} & costs.shares.keys() else None
+    apart = () if table is None else _elsewhere(table, costs, model, inputs)
     made: dict[str, CostBudget] = {}
     if table is not None and costs.latency is not None:
         made["latency"] = Latency(costs.latency, table)
@@ -187,4 +181,4 @@ def make_budgets(
         made["macs"] = Macs(costs.macs, prices.macs)
     if prices is not None and costs.parameters is not None:
         made["parameters"] = Parameters(costs.parameters, prices.parameters)
-    return Budgets(costs.shares, tuple(made[name] for name in costs.shares), table, apart)
+    return Budgets(costs.shares, tuple(made[name] for name in costs.shares), table, apart, notes)

@@ -11,7 +11,7 @@ from .audit_command import audit
 from .bench_command import bench
 from .causes_command import causes
 from .patterns_command import patterns
-from .prune_command import prune
+from .prune_command import latency_words, prune
 from .shell import Debug, Graph, Json, Quiet
 from .shell import command as _command
 from .shell import console as _console
@@ -28,9 +28,13 @@ app = typer.Typer(
 )
 
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what an earlier run left in the folder.")]
+ChannelsLast = Annotated[bool | None, _option("Pictures and convolutions in this layout.", "--channels-last")]
 Units = Annotated[
     str, typer.Option(help="weights, blocks as 4x4, patterns as 2:4, channels, heads, all of both, states.")
 ]
+
+Resume = Annotated[bool, typer.Option("--resume", help="Go on with the run in the folder.")]
+Switches = Annotated[list[str] | None, _option("A switch of the method, as H=150; again and again.", "--set")]
 
 
 def _version(asked: bool) -> None:
@@ -83,9 +87,15 @@ def train(
     out: Annotated[Path, typer.Option(help="Folder of the run.")],
     model: Annotated[str | None, _option("Address: zoo:resnet20, timm:NAME, torchvision:NAME, hf:PATH, ...")] = None,
     data: Annotated[str | None, _option("Address: digits, npz:FILE, imagefolder:DIR, text:FILE, ...")] = None,
-    method: Annotated[str | None, _option("dense, static, set, rigl, gmp, acdc or iee (default).")] = None,
-    units: Annotated[str | None, _option("What is pruned: weights (default), blocks as 4x4, patterns as 2:4.")] = None,
+    method: Annotated[str | None, _option("dense, static, set, rigl, gmp, acdc, iee (default), halp, smcp.")] = None,
+    units: Annotated[str | None, _option("weights (default), 4x4, 2:4, channels, heads, all of both, states.")] = None,
     density: Annotated[float | None, _option("Share of the units that stays (0.1).")] = None,
+    latency: Annotated[float | None, _option("In place of it: the share of the dense latency that may stay.")] = None,
+    macs: Annotated[float | None, _option("Likewise of its multiplications; several may be given together.")] = None,
+    parameters: Annotated[float | None, _option("Likewise of its parameters.")] = None,
+    backend: Annotated[str | None, _option("What is timed: eager (default), compile or onnxruntime.")] = None,
+    table: Annotated[str | None, _option("File of a table of latencies, in place of measuring one.")] = None,
+    latency_batch: Annotated[int | None, _option("Inputs at a time when models are timed (1).")] = None,
     steps: Annotated[int | None, _option("Length in optimizer steps.")] = None,
     epochs: Annotated[float | None, _option("Length in passes over the training part.")] = None,
     batch: Annotated[int | None, _option("Samples in a step (128).")] = None,
@@ -98,14 +108,10 @@ def train(
     threads: Annotated[int | None, _option("CPU threads.")] = None,
     device: Annotated[str | None, _option("auto (default), cpu, cuda, cuda:1.")] = None,
     precision: Annotated[str | None, _option("fp32 (default) or bf16 autocast.")] = None,
-    channels_last: Annotated[
-        bool | None, _option("Pictures and convolutions in this layout.", "--channels-last")
-    ] = None,
+    channels_last: ChannelsLast = None,
     checkpoint_every: Annotated[int | None, _option("Steps between checkpoints (a twentieth of the run).")] = None,
-    switches: Annotated[
-        list[str] | None, _option("A switch of the method, as H=150; may be repeated.", "--set")
-    ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in the folder.")] = False,
+    switches: Switches = None,
+    resume: Resume = False,
     overwrite: Overwrite = False,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -124,12 +130,16 @@ _NOT_SETTINGS = {"out", "switches", "resume", "overwrite", "as_json", "quiet", "
 
 
 def _summary(result: dict[str, Any], out: Path) -> str:
+    lines = []
+    if "latency" in result:
+        lines = [f"latency  {latency_words(result['latency'])}", f"proof    {result['small']['verified']['words']}"]
     cost = "unknown" if result["dense_runs"] is None else f"{result['dense_runs']:.2f} x that of dense training"
-    return (
+    found = (
         f"test accuracy {result['accuracy']:.2%} at density {result['density']:.2%} "
         f"({result['weights_kept']:,} of {result['weights_total']:,} weights); training cost {cost}; "
         f"{result['seconds']:.0f} s; the run is in {out}"
     )
+    return "\n".join([found, *lines])
 
 
 @app.command()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import shutil
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,7 +17,8 @@ from ..store import write_file
 
 CONFIG, VERSIONS, METRICS = "config.json", "versions.json", "metrics.jsonl"
 LEDGER, RESULT, REPORT = "ledger.json", "result.json", "report.html"
-_OWN = (CONFIG, VERSIONS, METRICS, LEDGER, RESULT, REPORT, "checkpoint.json")
+TABLE, SMALL = "table.json", "small"
+_OWN = (CONFIG, VERSIONS, METRICS, LEDGER, RESULT, REPORT, TABLE, "checkpoint.json")
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -93,6 +95,8 @@ def clear_folder(out: Path) -> None:
     for path in out.iterdir() if out.exists() else []:
         if path.name in _OWN or (path.name.startswith("tensors-") and path.suffix == ".safetensors"):
             path.unlink()
+        elif path.name == SMALL and (path / "plan.json").exists():
+            shutil.rmtree(path)
 
 
 class Metrics:

@@ -14,6 +14,7 @@ from ..core.errors import BudgetError
 from ..core.group import Group
 from ..measure import LatencyTable, Timing, Timings
 from ..measure.environment import device_of, this_environment
+from ..report.readable import counted
 from .backends import time_models
 from .budgets import Budgets, Costs, batch_of
 
@@ -52,7 +53,7 @@ class Race:
         """What is said if no plan was faster."""
         ratios = ", ".join(f"{timing.ratio:.2f} ({timing.low:.2f} to {timing.high:.2f})" for timing in self.tried)
         return BudgetError(
-            f"{len(self.tried)} plans within the budget were timed on {self.costs.backend}, and none is faster than "
+            f"{counted(len(self.tried), 'plan')} within the budget timed on {self.costs.backend}: none is faster than "
             f"the dense model: {ratios} of its latency. Ask for a smaller --latency, or another --backend"
         )
 
@@ -95,6 +96,7 @@ def latency_facts(
         "layers": predicted["layers"],
         "table": [] if table is None else table_facts(table),
         "elsewhere": [] if budgets is None else list(budgets.elsewhere),
+        "notes": [] if budgets is None else list(budgets.notes),
     }  # fmt: skip
 
 

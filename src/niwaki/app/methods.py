@@ -11,7 +11,8 @@ from typing import Any
 from torch import Tensor, nn
 
 from ..core.contracts import Probe
-from ..core.errors import AddressError, GroupError, NiwakiError
+from ..core.costs import CostBudget
+from ..core.errors import AddressError, BudgetError, GroupError, NiwakiError
 from ..core.group import Group, Groups
 from .addresses import literal, near
 
@@ -24,13 +25,15 @@ METHODS = {
     "gmp": "gmp",
     "acdc": "acdc",
     "iee": "iee",
+    "halp": "halp",
+    "smcp": "smcp",
 }
 """Names on the command line and the functions of `niwaki.methods` they stand for."""
 
 ALLOCATORS = {"erk": "ErdosRenyiKernel", "er": "ErdosRenyi", "uniform": "Uniform", "global": "Global"}
 """Names on the command line and the classes of `niwaki.allocate` they stand for."""
 
-_NOT_SWITCHES = {"model", "groups", "density", "steps", "seed", "probe", "example"}
+_NOT_SWITCHES = {"model", "groups", "density", "budget", "steps", "seed", "probe", "example"}
 _UNITS = re.compile(r"(\d+)(x|:)(\d+)")
 
 
@@ -171,17 +174,34 @@ def _resolved(parameter: inspect.Parameter, value: Any) -> Any:
     return value
 
 
+def _aim(
+    name: str, parameters: Mapping[str, Any], density: float | None, budget: Sequence[CostBudget]
+) -> dict[str, Any]:
+    """The keyword for what is asked: a density or a budget.
+
+    Raises:
+        BudgetError: the method takes the other one.
+    """
+    if budget and "budget" not in parameters:
+        takers = [each for each in METHODS if "budget" in inspect.signature(method_named(each)).parameters]
+        raise BudgetError(f"the method {name!r} takes a density and no budget of cost; {', '.join(takers)} take one")
+    if not budget and "density" not in parameters:
+        raise BudgetError(f"the method {name!r} needs a budget of cost: give --latency, --macs or --parameters")
+    return {"budget": list(budget)} if budget else {"density": density}
+
+
 def make_sparsifier(
     name: str,
     model: nn.Module,
     groups: Sequence[Group],
     switches: Mapping[str, Any],
     *,
-    density: float,
+    density: float | None,
     steps: int,
     seed: int,
     probe: Probe,
     example: object,
+    budget: Sequence[CostBudget] = (),
 ) -> Any:
     """A sparsifier, not attached yet.
 
@@ -190,11 +210,12 @@ def make_sparsifier(
         model: the model.
         groups: its groups.
         switches: keywords for the method; criteria and allocators by name.
-        density: the share that stays.
+        density: the share that stays, unless there is a budget.
         steps: length of the run.
         seed: of its random choices.
         probe: given to methods that take one.
         example: one batch of inputs, likewise.
+        budget: what the network may cost, in place of a density.
 
     Returns:
         The sparsifier.
@@ -213,8 +234,9 @@ def make_sparsifier(
             )
     chosen = {switch: _resolved(parameters[switch], value) for switch, value in switches.items()}
     usual = {key: value for key, value in (("probe", probe), ("example", example)) if key in parameters}
+    usual |= _aim(name, parameters, density, budget)
     try:
-        return method(model, groups, density=density, steps=steps, seed=seed, **usual, **chosen)
+        return method(model, groups, steps=steps, seed=seed, **usual, **chosen)
     except NiwakiError:
         raise
     except (TypeError, ValueError) as error:

@@ -106,6 +106,7 @@ def _summary(result: dict[str, Any]) -> str:
     lines += [f"budget      {_budget_words(one)}" for one in result.get("budget", []) if one["cost"] != "latency"]
     if "latency" in result:
         lines.append(f"latency     {latency_words(result['latency'])}")
+        lines += [f"note        {words}" for words in result["latency"]["notes"]]
     if result["dense"]["accuracy"] is not None:
         names = {"cut": "after the cut", "norms": "norms measured anew", "finetuned": "fine-tuned"}
         steps = [f"{names[name]} {found['accuracy']:.2%}" for name, found in result["steps"].items()]

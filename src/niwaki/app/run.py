@@ -16,11 +16,25 @@ from torch import Tensor
 
 from ..core.errors import StoreError
 from ..core.group import gather
+from ..measure import LatencyTable
 from ..store import load_training, save_training
 from ..store.checkpoint import HEADER
 from .assemble import Parts, assemble, rate, threads, versions
+from .delivery import deliver, write_table
 from .evaluation import evaluate, laid_out, loss_of, precise
-from .folder import CONFIG, LEDGER, METRICS, RESULT, VERSIONS, Metrics, clear_folder, open_folder, read_json, write_json
+from .folder import (
+    CONFIG,
+    LEDGER,
+    METRICS,
+    RESULT,
+    TABLE,
+    VERSIONS,
+    Metrics,
+    clear_folder,
+    open_folder,
+    read_json,
+    write_json,
+)
 from .progress import Shown, Silent
 from .settings import Settings, as_config, from_config
 
@@ -74,9 +88,10 @@ def train(
     """
     open_folder(out, resume=False, overwrite=overwrite)
     with threads(settings.threads):
-        parts = assemble(settings)
+        shown = progress or Silent()
+        parts = assemble(settings, shown)
         clear_folder(out)  # not before everything else has been found in order
-        return _begin(parts, out, progress or Silent(), command)
+        return _begin(parts, out, shown, command)
 
 
 def resume(out: Path, given: Mapping[str, Any], *, progress: Shown | None = None, command: str = "") -> dict[str, Any]:
@@ -104,10 +119,12 @@ def resume(out: Path, given: Mapping[str, Any], *, progress: Shown | None = None
         )
     settings = Settings(**given) if config is None else from_config(config, given, str(out))
     with threads(settings.threads):
-        parts = assemble(settings)
+        table = LatencyTable.read(out / TABLE) if config is not None and settings.latency is not None else None
+        parts = assemble(settings, progress, table=table)
         if config is None or not (out / HEADER).exists():
             return _begin(parts, out, progress, str((config or {}).get("command", command)))
-        extra = load_training(out, model=parts.model, optimizer=parts.optimizer, sparsifier=parts.sparsifier)
+        with parts.sparsifier.whole():
+            extra = load_training(out, model=parts.model, optimizer=parts.optimizer, sparsifier=parts.sparsifier)
         _tell_changes(out, parts, progress)
         return _run(parts, out, _Position(**extra["position"]), extra["lines"], progress)
 
@@ -123,6 +140,7 @@ def _begin(parts: Parts, out: Path, progress: Shown, command: str) -> dict[str, 
     settings = replace(parts.settings, density=1.0) if parts.settings.method == "dense" else parts.settings
     config = as_config(settings, steps=parts.steps, per_epoch=parts.batches.per_epoch, command=command)
     write_json(out / VERSIONS, versions(parts.device))
+    write_table(parts, out)  # before the settings: who finds them in the folder finds the table too
     write_json(out / CONFIG, config)
     return _run(parts, out, _Position(), 0, progress)
 
@@ -131,9 +149,14 @@ def _run(parts: Parts, out: Path, position: _Position, lines: int, progress: Sho
     progress.begin(out.name, parts.steps, position.step)
     with Metrics(out / METRICS, lines) as metrics, _asked_to_stop() as stop:
         _loop(parts, out, position, metrics, progress, stop)
-    result = _result(parts, position)
-    write_json(out / LEDGER, parts.sparsifier.ledger.as_dict())
-    write_json(out / RESULT, result)
+    with parts.sparsifier.whole():
+        result = _result(parts, position)
+        write_json(out / LEDGER, parts.sparsifier.ledger.as_dict())
+        write_json(out / RESULT, result)  # what cannot be delivered must not take the result with it
+        delivered = deliver(parts, out)
+    if delivered:
+        result |= delivered
+        write_json(out / RESULT, result)
     return result
 
 
@@ -204,7 +227,8 @@ def _score(parts: Parts, part: tuple[Tensor, Tensor]) -> tuple[float, float]:
 def _checkpoint(parts: Parts, out: Path, position: _Position, metrics: Metrics) -> None:
     metrics.sync()  # the checkpoint counts these lines, so they must be on the disk before it is
     extra = {"position": asdict(position), "lines": metrics.lines}
-    save_training(out, model=parts.model, optimizer=parts.optimizer, sparsifier=parts.sparsifier, extra=extra)
+    with parts.sparsifier.whole():  # a checkpoint has the dense shapes, also of a model that is smaller for now
+        save_training(out, model=parts.model, optimizer=parts.optimizer, sparsifier=parts.sparsifier, extra=extra)
 
 
 def _result(parts: Parts, position: _Position) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from ..core.errors import BudgetError, TrainError
+from .budgets import Costs
 
 _CHOICES = {
     "optimizer": ("sgd", "adamw"),
@@ -23,8 +24,14 @@ class Settings:
         model: its address.
         data: their address.
         method: a name from `niwaki.app.methods.METHODS`.
-        units: what is pruned: ``weights``, blocks such as ``4x4``, patterns such as ``2:4``.
-        density: the share that stays.
+        units: what is pruned: ``weights``, blocks such as ``4x4``, patterns such as ``2:4``, ``channels``, ``heads``.
+        density: the share that stays; 0.1 if nothing is asked.
+        latency: in place of it, the share of the dense model's latency that may stay.
+        macs: likewise of its multiplications; several costs may be given together.
+        parameters: likewise of its parameters.
+        backend: what runs the models when they are timed; eager if None.
+        table: a file with a table of latencies, in place of measuring one.
+        latency_batch: inputs at a time when models are timed.
         steps: optimizer steps; give either these or epochs.
         epochs: passes over the training part.
         batch: samples in a step.
@@ -46,7 +53,13 @@ class Settings:
     data: str
     method: str = "iee"
     units: str = "weights"
-    density: float = 0.1
+    density: float | None = None
+    latency: float | None = None
+    macs: float | None = None
+    parameters: float | None = None
+    backend: str | None = None
+    table: str | None = None
+    latency_batch: int = 1
     steps: int | None = None
     epochs: float | None = None
     batch: int = 128
@@ -63,8 +76,22 @@ class Settings:
     checkpoint_every: int | None = None
     switches: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def costs(self) -> Costs:
+        """What the network may cost."""
+        shares = (self.latency, self.macs, self.parameters)
+        return Costs(*shares, self.backend or "eager", self.table, batch=self.latency_batch)
+
+    @property
+    def asked_density(self) -> float | None:
+        """The density asked for, unless it is a budget of costs."""
+        return None if self.costs.shares else 0.1 if self.density is None else self.density
+
     def __post_init__(self) -> None:
-        if not 0 < self.density <= 1:
+        if self.costs.shares and self.density is not None:
+            named = " and ".join(f"--{name}" for name in self.costs.shares)
+            raise BudgetError(f"--density counts what stays and {named} what it costs: give one of the two")
+        if self.density is not None and not 0 < self.density <= 1:
             raise BudgetError(f"density {self.density!r} is outside (0, 1]; it is the share of the units that stays")
         if (self.steps is None) == (self.epochs is None):
             raise TrainError("give the length of the run either in steps or in epochs")
@@ -88,7 +115,14 @@ FIELDS = tuple(f.name for f in fields(Settings))
 
 def as_config(settings: Settings, *, steps: int, per_epoch: int, command: str) -> dict[str, Any]:
     """The settings as written into a run folder, with the length worked out both ways."""
-    return {**asdict(settings), "steps": steps, "epochs": settings.epochs or steps / per_epoch, "command": command}
+    density = settings.asked_density
+    return {
+        **asdict(settings),
+        "density": density,
+        "steps": steps,
+        "epochs": settings.epochs or steps / per_epoch,
+        "command": command,
+    }
 
 
 def from_config(config: Mapping[str, Any], given: Mapping[str, Any], where: str) -> Settings:

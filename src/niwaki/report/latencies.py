@@ -51,6 +51,7 @@ class Latency:
     high: float | None
     layers: tuple[tuple[str, float, float], ...]
     table: tuple[Shape, ...]
+    notes: tuple[str, ...] = ()
 
     @property
     def short(self) -> str:
@@ -85,6 +86,7 @@ def latency_of(result: Record | None) -> Latency | None:
         number(small, "high"),
         tuple((name, a, b) for name, a, b in layers if a is not None and b is not None),
         tuple(shapes),
+        tuple(map(str, found.get("notes") or ())),
     )
 
 

@@ -9,7 +9,7 @@ from ..charts.axes import Axis
 from ..charts.heat import LEVELS, bounds
 from ..charts.rows import RowChart, Value, draw_rows
 from ..charts.surface import SurfaceChart, draw_surface
-from ..document import Cell, Figure, Group, Namer, Section, Table, cells, drawn, heat_keys, point_keys
+from ..document import Cell, Figure, Group, Namer, Section, Table, cells, drawn, heat_keys, point_keys, sentence
 from ..latencies import Latency, Shape
 from ..readable import UNKNOWN, counted, listed, moment, plain, share
 
@@ -35,7 +35,7 @@ def latency_section(found: Latency, name: Namer) -> Section:
     if shapes:
         heading = "What a layer of each shape takes, by its widths"
         groups.append(Group(heading, [_surface(shape, name) for shape in shapes[:_MOST_SHAPES]]))
-    notes = [f"Measured with {found.where}."]
+    notes = [f"Measured with {found.where}.", *(f"{sentence(note)}." for note in found.notes)]
     if len(shapes) > _MOST_SHAPES:
         notes.append(f"Drawn are the {_MOST_SHAPES} of {len(shapes)} shapes that take longest.")
     return Section(*_NAMES, lead=in_words(found), groups=groups, tables=[_facts(found)], notes=notes)

@@ -1,0 +1,63 @@
+"""What a run over channels, heads or states delivers: a smaller model, proved, and timed against the dense one."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from ..core.names import bare_model
+from ..methods.start import is_structured
+from ..store import save
+from ..structure import outcome, shrink, verify
+from .assemble import Parts
+from .folder import SMALL, TABLE
+from .latencies import Race, latency_facts
+
+
+def write_table(parts: Parts, out: Path) -> None:
+    """Keep the table that a run was planned by, so that a resumed one has the same budget to the last bit.
+
+    Args:
+        parts: of the run.
+        out: the run folder.
+    """
+    if parts.budgets is not None and parts.budgets.table is not None:
+        parts.budgets.table.save(out / TABLE)
+
+
+def deliver(parts: Parts, out: Path) -> dict[str, Any]:
+    """Shrink the trained model, compare it with the masked one, save it and time it.
+
+    Args:
+        parts: of the run, at its end.
+        out: the run folder; the model goes into a folder in it.
+
+    Returns:
+        What the result gains; nothing for runs that make no tensor smaller.
+    """
+    if parts.settings.method == "dense" or not is_structured(parts.groups):
+        return {}
+    keep, groups = parts.sparsifier.keep, parts.groups
+    example = parts.batches.at(0)[0]
+    with parts.sparsifier.pruned():
+        model = bare_model(parts.model)
+        small = shrink(model, groups, keep)
+        verdict = verify(model, small, groups, keep, example[:2])
+        reached = outcome(model, groups, keep)
+        save(small, out / SMALL, overwrite=True)
+        race = Race(parts.settings.costs, model, example)
+        race.run(small)
+    # The model is masked already, so that its outputs change by nothing: no word of that.
+    agreed = f"masked and shrunk model agree: the largest difference is {verdict.difference:.3g}"
+    words = f"{agreed} ({verdict.tolerance:.3g} is allowed)" if verdict.same else verdict.words
+    found: dict[str, Any] = {
+        "small": {"folder": SMALL, "parameters": list(reached.parameters),
+                  "verified": {"same": verdict.same, "difference": verdict.difference, "words": words}},
+        "units": list(reached.units),
+        "groups": [asdict(group) for group in reached.groups],
+        "latency": latency_facts(race, parts.budgets, groups, keep),
+    }  # fmt: skip
+    if parts.budgets is not None:
+        found["budget"] = parts.budgets.reached(groups, keep)
+    return found
