@@ -120,10 +120,14 @@ def train(
     """Train a model with a method, and write a run folder: settings, metrics, checkpoint, result, report."""
     given = {name: value for name, value in locals().items() if name not in _NOT_SETTINGS and value is not None}
     with _errors(debug):
-        from .training import train_command
-
-        result = train_command(given, switches, out, _command(), resume=resume, overwrite=overwrite, quiet=quiet)
+        result = _trained(given, switches, out, _command(), resume=resume, overwrite=overwrite, quiet=quiet)
         _say({"out": str(out), **result}, lambda: typer.echo(_summary(result, out)), as_json, quiet)
+
+
+def _trained(*args: Any, **kwargs: Any) -> dict[str, Any]:
+    from .training import train_command
+
+    return train_command(*args, **kwargs)
 
 
 _NOT_SETTINGS = {"out", "switches", "resume", "overwrite", "as_json", "quiet", "debug"}
