@@ -72,6 +72,18 @@ def timed(models: dict[str, Any], given: argparse.Namespace, clock: Any) -> dict
     return {row.name: row for row in found.rows}
 
 
+def row_of(plan: str, predicted: float, wall: nw.Timing, thread: nw.Timing) -> dict[str, Any]:
+    return {
+        "plan": plan,
+        "predicted": round(predicted, 4),
+        "measured": round(wall.ratio, 4),
+        "interval": [round(wall.low, 4), round(wall.high, 4)],
+        "off": round(predicted / wall.ratio - 1, 4),
+        "measured_by_thread": round(thread.ratio, 4),
+        "off_by_thread": round(predicted / thread.ratio - 1, 4),
+    }
+
+
 def rows_of(name: str, backend: str, given: argparse.Namespace) -> dict[str, Any]:
     torch.manual_seed(0)
     model = getattr(torchvision.models, name)(weights=None).eval()
@@ -92,21 +104,9 @@ def rows_of(name: str, backend: str, given: argparse.Namespace) -> dict[str, Any
     calls = {plan: runtime.whole(it, example) for plan, it in {"dense": model, **smaller}.items()}
     wall = timed(calls, given, time.perf_counter)
     thread = timed(calls, given, time.thread_time) if given.threads == 1 else wall
-    rows = []
-    for plan, keep in plans.items():
-        predicted, measured = cost(counts_of(keep)) / cost.dense, wall[plan].ratio
-        rows.append(
-            {
-                "plan": plan,
-                "predicted": round(predicted, 4),
-                "measured": round(measured, 4),
-                "interval": [round(wall[plan].low, 4), round(wall[plan].high, 4)],
-                "off": round(predicted / measured - 1, 4),
-                "measured_by_thread": round(thread[plan].ratio, 4),
-                "off_by_thread": round(predicted / thread[plan].ratio - 1, 4),
-            }
-        )
-        print(name, backend, rows[-1], flush=True)
+    shares = {plan: cost(counts_of(keep)) / cost.dense for plan, keep in plans.items()}
+    rows = [row_of(plan, shares[plan], wall[plan], thread[plan]) for plan in plans]
+    print(name, backend, rows, flush=True)
     dense = {"alone": table.dense_predicted, "whole": table.dense_measured, "now": wall["dense"].median}
     return {
         "network": name,
