@@ -117,6 +117,21 @@ def test_predictions_are_scaled_to_the_whole_model(monkeypatch: pytest.MonkeyPat
     assert table.cost(nw.channels(model, _EXAMPLE)).dense == pytest.approx(3.0)
 
 
+def test_calling_the_operators_is_what_never_shrinks(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, machine = Small().eval(), Machine(seconds=3.0)
+    machine.per_call = 0.1
+    on(machine, monkeypatch)
+    groups = nw.channels(model, _EXAMPLE)
+    table = table_of(model, machine)
+    alone = macs(model, _EXAMPLE) * 1e-9
+    # Five convolutions, a linear layer, a norm, two activations, two sums, a concatenation, a pool.
+    assert len(table.rows) == 13
+    assert table.overhead == pytest.approx(1.3)
+    keep = kept(groups, 0.5)
+    left = macs(nw.shrink(model, groups, keep), _EXAMPLE) * 1e-9
+    assert table.cost(groups)(counts_of(keep)) == pytest.approx(1.3 + left * (3.0 - 1.3) / alone)
+
+
 def test_a_table_comes_back_from_its_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model, machine = Small().eval(), Machine(seconds=2.0)
     on(machine, monkeypatch)

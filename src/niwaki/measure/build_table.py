@@ -145,9 +145,11 @@ def latency_table(
     points = {key: _found(want, kept.get(key), key in failed) for key, want in wanted.items()}
     good = tuple(row for row in rows if points[row.key])
     unmeasured = {row.name: failed[row.key] for row in rows if row.key in failed}
-    made = LatencyTable(here, good, {row.key: points[row.key] for row in good}, shapes, whole, unmeasured)
+    made = LatencyTable(here, good, {row.key: points[row.key] for row in good}, shapes, whole, unmeasured=unmeasured)
     warn_of_noise(made)
-    return made
+    # What the whole takes beyond its operators is the calling of them, up to a point, and beyond that the machine.
+    beyond = max(whole.seconds - made.dense_predicted, 0.0)
+    return replace(made, overhead=min(beyond, runtime.per_call * len(operations)))
 
 
 def _file(cache: str | Path | bool, environment: Environment) -> Path | None:

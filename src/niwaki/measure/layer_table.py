@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ class LatencyTable:
         points: what was measured, per key and lengths.
         shapes: of the model's parameters and buffers.
         whole: the measured latency of the dense model; ``None`` if it was not measured.
+        overhead: what calling the operators from a model adds to the whole, in seconds; it never shrinks.
         unmeasured: layers that do not run alone or not at other lengths, with the reason: they count what they cost in
             the dense model, or nothing.
     """
@@ -38,6 +39,7 @@ class LatencyTable:
     points: Mapping[str, Mapping[Lengths, Point]]
     shapes: Mapping[str, tuple[int, ...]]
     whole: Point | None = None
+    overhead: float = 0.0
     unmeasured: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
@@ -57,12 +59,15 @@ class LatencyTable:
 
     @property
     def scale(self) -> float:
-        """What predictions are multiplied with, so that the dense model's is the measured one."""
-        return self.whole.seconds / self.dense_predicted if self.whole is not None and self.dense_predicted else 1.0
+        """What the layers are multiplied with, so that the dense model's prediction is the measured one."""
+        if self.whole is None or not self.dense_predicted:
+            return 1.0
+        return (self.whole.seconds - self.overhead) / self.dense_predicted
 
     def cost(self, groups: Sequence[Group]) -> NetworkCost:
         """The latency of the model in seconds, as a function of how many units of these groups stay."""
-        return network_cost(self.rows, self.grids, self.shapes, groups, self.scale)
+        cost = network_cost(self.rows, self.grids, self.shapes, groups, self.scale)
+        return replace(cost, fixed=cost.fixed + self.overhead)
 
     def save(self, path: str | Path) -> None:
         """Write the table as JSON, to be read here or on another machine with `LatencyTable.read`."""
@@ -73,6 +78,7 @@ class LatencyTable:
             "rows": [asdict(row) for row in self.rows],
             "shapes": {name: list(shape) for name, shape in self.shapes.items()},
             "whole": [self.whole.seconds, self.whole.spread] if self.whole is not None else None,
+            "overhead": self.overhead,
             "unmeasured": dict(self.unmeasured),
         }
         write_json(Path(path), content)
@@ -109,6 +115,7 @@ class LatencyTable:
                 points_from_data(data["points"]),
                 {name: tuple(shape) for name, shape in data["shapes"].items()},
                 Point(*map(float, data["whole"])) if data["whole"] is not None else None,
+                float(data["overhead"]),
                 dict(data["unmeasured"]),
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:

@@ -23,7 +23,9 @@ Progress = Callable[[int, int], None]
 
 
 class Backend(Protocol):
-    """What makes operators callable."""
+    """What makes operators callable; a model adds at most ``per_call`` seconds to each of them."""
+
+    per_call: float
 
     def ready(self, it: Varied, lengths: Sequence[int], device: torch.device, copies: int) -> Ready:
         """One operator at given lengths, to be timed."""

@@ -39,6 +39,8 @@ class OnnxRuntime:
         threads: within an operator.
     """
 
+    per_call = 0.0
+
     def __init__(self, device: torch.device, threads: int) -> None:
         self._runtime, self._onnx = _needed("onnxruntime"), _needed("onnx")
         self._device, self._threads = device, threads

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from ..core.errors import StoreError
 from .environment import Environment, differences
@@ -47,7 +48,8 @@ def looked_up(
         )
     same = [row.key for row in kept] == [row.key for row in table.rows]
     points = {row.key: table.points[row.key] for row in kept}
-    return LatencyTable(table.environment, kept, points, shapes, table.whole if same else None, table.unmeasured)
+    bare = LatencyTable(table.environment, kept, points, shapes, unmeasured=table.unmeasured)
+    return replace(bare, whole=table.whole, overhead=table.overhead) if same else bare
 
 
 def warn_of_noise(table: LatencyTable) -> None:
