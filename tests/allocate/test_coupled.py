@@ -9,6 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from niwaki.allocate import knapsack
+from niwaki.allocate.coupled import Problem
+from niwaki.allocate.ladders import ladders_of
+from niwaki.allocate.multiple_choice import choose
+from niwaki.allocate.spending import filled, improved
 from niwaki.core import BudgetError
 from niwaki.core.costs import Axis, Layer, Limit, NetworkCost
 from tests.allocate.priced import best_by_trying_all, chain_cost, groups_for, kept_counts, random_scores, worth
@@ -102,10 +106,41 @@ def test_a_table_that_dips_is_walked_down_to_what_it_allows():
     assert keep["a"].tolist() == [False, True, True]
 
 
-def test_scores_of_zero_spend_nothing_they_need_not():
-    cost, _, most = _chain(0)
-    keep = knapsack(groups_for(cost), {n: torch.zeros(s) for n, s in cost.sizes.items()}, Limit(cost, most))
-    assert cost(kept_counts(keep)) <= most
+def test_scores_of_zero_tell_nothing_so_that_widths_stay_alike():
+    cost = chain_cost([3, 20, 20, 4], [1.0, 1.0, 1.0])
+    keep = knapsack(groups_for(cost), {n: torch.zeros(s) for n, s in cost.sizes.items()}, Limit(cost, 0.5 * cost.dense))
+    # 3 a + a b + 4 b is 540 at 20 each, so 270 may stay: 260 at 13 each, 294 at 14.
+    assert kept_counts(keep) == {"g0": 13, "g1": 13}
+
+
+def test_a_layer_with_nothing_left_is_free_whatever_its_price_says():
+    # `a` costs 7 and one per unit, but nothing without units; without it, 6 pays three units of `b`.
+    layers = (
+        Layer("a", (Axis(3, {"a": 1}),), lambda k: k + 7.0), Layer("b", (Axis(3, {"b": 1}),), lambda k: 2.0 * k)
+    )  # fmt: skip
+    cost = NetworkCost(layers, {"a": 3, "b": 3})
+    scores = {"a": torch.tensor([5.0, 5.0, 5.0]), "b": torch.ones(3)}
+    keep = knapsack(groups_for(cost, min_keep=0), scores, Limit(cost, 6.0))
+    assert kept_counts(keep) == {"a": 0, "b": 3}
+
+
+def _problem(seed, limits_of):
+    cost, scores, most = _chain(seed)
+    return Problem(ladders_of(groups_for(cost), scores, 1, None, None), limits_of(cost, most))
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_no_round_loses_anything_and_nothing_that_fits_is_left_out(seed):
+    problem = _problem(seed, _with_units)
+    start = [0] * len(problem.ladders)
+    better = improved(problem, choose, 1000, start)
+    assert problem.fits(better)
+    assert problem.value(better) >= problem.value(start)
+    ends = filled(problem, start)
+    assert problem.fits(ends)
+    for i, ladder in enumerate(problem.ladders):
+        for place in range(ends[i] + 1, len(ladder.counts)):
+            assert not problem.fits([*ends[:i], place, *ends[i + 1 :]])
 
 
 @pytest.mark.parametrize("seed", range(10))

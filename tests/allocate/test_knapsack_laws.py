@@ -73,6 +73,20 @@ def test_counts_come_in_multiples_and_steps(method):
     assert kept_counts(keep) == {"a": 4, "b": 6}
 
 
+def test_fewer_units_than_a_step_are_one_step():
+    # Of `b` three may stay, in steps of four; `a` has four units and steps of three, so three or all.
+    among = {"a": torch.ones(4).bool(), "b": torch.tensor([True, False, True, False, True, False])}
+    keep = knapsack(groups_for(PRICES), SCORES, Limit(PRICES, 35), among=among, step={"a": 3, "b": 4})
+    assert lists(keep) == {"a": [1, 0, 1, 1], "b": [1, 0, 1, 0, 1, 0]}
+
+
+def test_of_many_equal_scores_the_lower_index_stays():
+    cost = row_cost({"a": list(range(301))})
+    scores = {"a": torch.arange(300) % 3}
+    keep = knapsack([Group("a", 300, ())], scores, Limit(cost, 150.0))["a"]
+    assert keep.nonzero().squeeze(1).tolist() == sorted([*range(2, 300, 3), *range(1, 150, 3)])
+
+
 def test_what_is_in_the_base_needs_no_step():
     base = {"a": torch.tensor([True, False, False, False]), "b": torch.tensor([False, False, False, True, True, False])}
     # 12 are paid. Nothing more fits into 12.5; of 14, one more of `b` fits for a step of three, and no second of `a`.

@@ -196,6 +196,15 @@ def test_shades_of_a_table_grow_by_factors():
     assert covers[0].text == "16 inputs, 4 outputs: 22.8 µs; 32 outputs: 112 µs"
 
 
+def test_long_keys_have_short_headings():
+    found = latency()
+    key = "batch_norm(float32[1,a,56,56], float32[a], 0.1, 1e-05, True) a=32"
+    found["table"][-1]["key"] = key
+    page = parse(pruning_page({**cut_result(), "latency": found}, "niwaki prune"))
+    figure = figure_called(page, "batch norm, 32")
+    assert table_called(figure, f"{key}: seconds")
+
+
 def test_a_layer_of_one_width_is_a_strip():
     page = parse(pruning_page(cut_result(), "niwaki prune"))
     (cover,) = figure_called(page, "depthwise 3x3").one("svg", "half").all("rect", "cover")

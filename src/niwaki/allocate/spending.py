@@ -80,7 +80,8 @@ def filled(problem: Problem, places: Places) -> Places:
         places, stale = trial, problem.beside[i]
 
 
-def _improved(problem: Problem, solve: Solve, steps: int, places: Places) -> Places:
+def improved(problem: Problem, solve: Solve, steps: int, places: Places) -> Places:
+    """Rounds of solving near the present choice, that one kept wherever the next is no better."""
     reach = 1.0
     for _ in range(_ROUNDS):
         found = _step(problem, solve, steps, places, reach)
@@ -123,5 +124,5 @@ def spend(problem: Problem, solve: Solve, steps: int) -> Places:
         return low
     if problem.is_separable and len(problem.limits) == 1:
         return filled(problem, _step(problem, solve, steps, low, 1.0) or low)
-    ends = [filled(problem, _improved(problem, solve, steps, start)) for start in _starts(problem, low, top)]
+    ends = [filled(problem, improved(problem, solve, steps, start)) for start in _starts(problem, low, top)]
     return max(ends, key=problem.value)

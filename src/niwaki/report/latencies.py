@@ -32,6 +32,14 @@ class Shape:
     outputs: tuple[int, ...]
     seconds: Array
 
+    @property
+    def title(self) -> str:
+        """The kind of layer and its full widths; the whole key, which is long, stands above the numbers."""
+        if "(" not in self.key:
+            return self.key
+        widths = [f"{axis[-1]:,}" for axis in (self.inputs, self.outputs) if axis]
+        return f"{self.key.partition('(')[0].replace('_', ' ')}, {' to '.join(widths)}"
+
 
 @dataclass(frozen=True, eq=False)
 class Latency:

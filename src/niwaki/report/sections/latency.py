@@ -133,12 +133,12 @@ def _layers(found: Latency, name: Namer) -> Figure | None:
 def _surface(shape: Shape, name: Namer) -> Figure:
     low, high = bounds(shape.seconds)
     words = f"{listed(list(shape.layers), most=3)}: {moment(low)} to {moment(high)}" if shape.layers else shape.key
-    chart = SurfaceChart(shape.key, words, shape.inputs, shape.outputs, shape.seconds, moment)
+    chart = SurfaceChart(shape.title, words, shape.inputs, shape.outputs, shape.seconds, moment)
     ident = name()
     drawings = drawn(partial(draw_surface, chart), ident, half=True)
     keys = heat_keys(moment(low), moment(high), LEVELS)
     caption = listed(list(shape.layers), most=3) if shape.layers else ""
-    return Figure(ident, drawings, caption, keys, _numbers(shape), shape.key, is_half=True)
+    return Figure(ident, drawings, caption, keys, _numbers(shape), shape.title, is_half=True)
 
 
 def _numbers(shape: Shape) -> Table:
