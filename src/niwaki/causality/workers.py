@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import importlib
+import multiprocessing
+import signal
+import threading
 import warnings
 from collections.abc import Callable, Generator, Iterable, Sequence
 from typing import Any, TypeVar
@@ -69,7 +72,7 @@ def _results(
                 f"n_jobs={n_jobs} needs joblib, which is not installed: pip install 'niwaki[statistics]', or n_jobs=1"
             ) from error
         return (function(*task) for task in tasks)
-    calls = [joblib.delayed(function)(*task) for task in tasks]
+    calls = [joblib.delayed(_called)(function, *task) for task in tasks]
     if one_by_one:
         try:
             workers = joblib.Parallel(n_jobs=n_jobs, return_as="generator")
@@ -79,3 +82,12 @@ def _results(
         workers = joblib.Parallel(n_jobs=n_jobs)
     found: Iterable[T] = workers(calls)
     return found
+
+
+def _called(function: Callable[..., T], *task: Any) -> T:
+    # In a process that joblib started here, Ctrl-C is left to the one that started it, which ends the others: a worker
+    # would print where it was, and what it prints would stand between the results.
+    here = multiprocessing.current_process().name
+    if here.startswith("LokyProcess") and threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    return function(*task)
