@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import signal
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -115,7 +118,11 @@ def _own(array: np.ndarray) -> np.ndarray:
 
 def _work(job: Job, tally: Tally, branches: list[Branch], budget: int, rungs: int) -> _Share:
     """Search some branches for a while, with counts of its own from zero: they can only lag behind those of all."""
-    # Workers that are threads see the same arrays: each needs its own.
+    # Workers that are threads see the same arrays: each needs its own. Processes that joblib started here leave Ctrl-C
+    # to the one that started them: they would print where they were.
+    here = multiprocessing.current_process().name
+    if here.startswith("LokyProcess") and threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
     began = time.perf_counter()
     flags = tally.flags.copy()
     own = _empty(tally)._replace(histogram=np.zeros(rungs, np.int64), values=tally.values.copy(), flags=flags)
