@@ -5,6 +5,7 @@
 Every network runs in a process of its own, with a limit of time, and leaves a file under --runs; what is there is not
 repeated. Exact: the dense network with the removed units' parameters set to zero gives what the smaller one gives.
 Torch-Pruning runs in the same process, where it is installed: the time of its dependency graph, and what it keeps.
+Times are seconds of the processor, the lesser of two runs each, so that what else the machine does hardly counts.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import subprocess
 import sys
 import time
 import warnings
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +36,11 @@ FAMILIES = ("torchvision", "transformers", "others", "timm")
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--families", nargs="+", choices=FAMILIES, default=list(FAMILIES))
+    parser.add_argument("--networks", nargs="+", help="only these, in this order: timm:resnet18 transformers:llama ...")
     parser.add_argument("--runs", type=Path, default=Path("runs/coverage"))
+    parser.add_argument(
+        "--earlier", type=Path, help="where Torch-Pruning failed in the runs there, it is not tried again"
+    )
     parser.add_argument("--limit", type=float, default=300, help="seconds for one network, all in all")
     parser.add_argument("--minutes", type=float, default=math.inf, help="begin no network after so many minutes")
     parser.add_argument("--largest", type=float, default=400e6, help="leave out networks of more parameters")
@@ -73,40 +79,69 @@ def peak() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def ours(model: nn.Module, example: Any) -> dict[str, Any]:
-    model.eval()
-    before = peak()
-    start = time.perf_counter()
-    groups = nw.discover(model, example)
-    found = time.perf_counter()
-    generator, keep = torch.Generator().manual_seed(1), {}
-    for group in groups:
-        keep[group.name] = torch.zeros(group.size, dtype=torch.bool)
-        keep[group.name][torch.randperm(group.size, generator=generator)[: max(1, group.size // 2)]] = True
-    begun = time.perf_counter()
-    small = nw.shrink(model, groups, keep) if len(groups) else model
-    done = time.perf_counter()
-    result: dict[str, Any] = {
-        "groups": len(groups),
-        "heads": sum(group.kind == "head" for group in groups),
-        "discovery_seconds": round(found - start, 3),
-        "shrink_seconds": round(done - begun, 3),
-        "peak_mib": round(peak() - before, 1),
-        "parameters": count(model),
-        "kept": round(count(small) / count(model), 4),
-    }
-    whole, parameters = run(model, example), dict(model.named_parameters())
+def timed(call: Callable[[], Any]) -> tuple[Any, float]:
+    start = time.process_time()
+    return call(), round(time.process_time() - start, 3)
+
+
+def mask(model: nn.Module, groups: Iterable[nw.Group], keep: dict[str, Tensor]) -> None:
+    parameters = dict(model.named_parameters())
     with torch.no_grad():
         for group in groups:
             for where in group.slices:
                 parameters[where.tensor].index_fill_(where.dim, where.index[~keep[group.name]].flatten(), 0)
-    wanted, got = run(model, example), run(small, example)
+
+
+def compared(got: list[Tensor], wanted: list[Tensor]) -> dict[str, Any]:
     pairs = list(zip(got, wanted, strict=True))
-    result["difference"] = max(float((a - b).abs().max()) for a, b in pairs)
-    result["relative"] = max(float((a - b).abs().max() / b.abs().max().clamp(min=1e-12)) for a, b in pairs)
+    relative = max(float((a - b).abs().max() / b.abs().max().clamp(min=1e-12)) for a, b in pairs)
+    finite = all(bool(x.isfinite().all()) for x in got)
+    return {"relative": relative, "finite": finite, "exact": finite and relative < 1e-4}
+
+
+def as_graph(model: nn.Module, example: Any, groups: nw.Groups, keep: dict[str, Tensor]) -> dict[str, Any]:
+    """What a graph can lose beyond it; the model has lost its plain groups already."""
+    more = [group for group in groups if group.needs_graph]
+    if not more:
+        return {}
+    result = {"groups": len(more), "heads": sum(group.kind == "head" for group in more)}
+    try:
+        small = nw.shrink_graph(model, example, groups, keep)
+    except nw.GroupError as error:
+        return result | {"runs": False, "error": str(error)[:200]}
+    mask(model, more, keep)
+    kept = round(count(small) / count(model), 4)
+    return result | {"runs": True, "kept": kept} | compared(run(small, example), run(model, example))
+
+
+def ours(model: nn.Module, example: Any) -> dict[str, Any]:
+    model.eval()
+    whole, before = run(model, example), peak()
+    groups, first = timed(lambda: nw.discover(model, example))
+    everything, second = timed(lambda: nw.discover(model, example, graph=True))
+    generator, keep = torch.Generator().manual_seed(1), {}
+    for group in everything:
+        keep[group.name] = torch.zeros(group.size, dtype=torch.bool)
+        keep[group.name][torch.randperm(group.size, generator=generator)[: max(1, group.size // 2)]] = True
+    own = {group.name: keep[group.name] for group in groups}
+    small, shrinking = timed(lambda: nw.shrink(model, groups, own) if len(groups) else model)
+    result: dict[str, Any] = {
+        "groups": len(groups),
+        "heads": sum(group.kind == "head" for group in groups),
+        "discovery_seconds": min(first, second),
+        "first_discovery_seconds": first,
+        "shrink_seconds": shrinking,
+        "peak_mib": round(peak() - before, 1),
+        "parameters": count(model),
+        "kept": round(count(small) / count(model), 4),
+    }
+    got = run(small, example)
+    mask(model, groups, keep)
+    wanted = run(model, example)
     result["changed"] = max(float((a - b).abs().max()) for a, b in zip(whole, wanted, strict=True))
-    result["finite"] = all(bool(x.isfinite().all()) for x in got)
-    result["exact"] = bool(result["finite"] and result["relative"] < 1e-4 and len(groups))
+    result |= compared(got, wanted)
+    result["exact"] = bool(result["exact"] and len(groups))
+    result["as_graph"] = as_graph(model, example, everything, keep)
     left: dict[str, int] = {}
     for why in groups.left_out.values():
         left[why] = left.get(why, 0) + 1
@@ -121,10 +156,8 @@ def theirs(model: nn.Module, example: Any) -> dict[str, Any]:
     model.eval()
     tiny = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 2))
     tp.DependencyGraph().build_dependency(tiny, example_inputs=torch.zeros(1, 4))
-    start = time.perf_counter()
     try:
-        tp.DependencyGraph().build_dependency(model, example_inputs=example)
-        graph = time.perf_counter() - start
+        times = [timed(lambda: tp.DependencyGraph().build_dependency(model, example))[1] for _ in range(2)]
         outputs = [m for m in model.modules() if isinstance(m, nn.Linear) and m.out_features == 1000]
         pruner = tp.pruner.MagnitudePruner(
             model, example, importance=tp.importance.MagnitudeImportance(p=2), pruning_ratio=0.5, ignored_layers=outputs
@@ -134,20 +167,36 @@ def theirs(model: nn.Module, example: Any) -> dict[str, Any]:
         run(model, example)
     except Exception as error:  # whatever it raises is what is recorded
         return {"runs": False, "error": f"{type(error).__name__}: {str(error)[:160]}"}
-    return {"runs": True, "graph_seconds": round(graph, 3), "kept": round(count(model) / dense, 4)}
+    return {"runs": True, "graph_seconds": min(times), "kept": round(count(model) / dense, 4)}
 
 
-def one(address: str, threads: int, largest: float) -> dict[str, Any]:
+def file_of(address: str) -> str:
+    return f"{address.replace(':', '-').replace('/', '-')}.json"
+
+
+def other_failed(address: str, given: argparse.Namespace) -> dict[str, Any] | None:
+    """What is known of Torch-Pruning from earlier runs, if it failed there."""
+    file = given.earlier / file_of(address) if given.earlier else None
+    if file is None or not file.exists():
+        return None
+    found: dict[str, Any] = json.loads(file.read_text()).get("torch_pruning", {"runs": True})
+    return None if found["runs"] else found
+
+
+def one(address: str, given: argparse.Namespace) -> dict[str, Any]:
     warnings.simplefilter("ignore")
-    torch.set_num_threads(threads)
+    torch.set_num_threads(given.threads)
     torch.manual_seed(0)
     # The first use of either loads half of torch; that is not what is measured.
     nw.discover(nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 2)), torch.zeros(1, 4))
     model, example = networks.case(address)
-    if count(model) > largest:
+    if count(model) > given.largest:
         return {"network": address, "skipped": f"{count(model):,} parameters"}
     liven(model)
     result = {"network": address, "runs": True, **ours(model, example)}
+    known = other_failed(address, given)
+    if known is not None:
+        return result | {"torch_pruning": known}
     try:
         import torch_pruning  # noqa: F401
     except ModuleNotFoundError:
@@ -160,6 +209,7 @@ def one(address: str, threads: int, largest: float) -> dict[str, Any]:
 def measured(address: str, given: argparse.Namespace) -> dict[str, Any]:
     command = [sys.executable, __file__, "--one", address, "--threads", str(given.threads),
                "--largest", str(given.largest)]  # fmt: skip
+    command += ["--earlier", str(given.earlier)] if given.earlier else []
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=given.limit)
         out, words = done.stdout, done.stderr
@@ -209,12 +259,13 @@ def collect(given: argparse.Namespace) -> None:
 def main() -> None:
     given = arguments()
     if given.one:
-        print(json.dumps(one(given.one, given.threads, given.largest)))
+        print(json.dumps(one(given.one, given)))
         return
     begun = time.monotonic()
     given.runs.mkdir(parents=True, exist_ok=True)
-    for address in [name for family in given.families for name in networks.names(family)] if not given.collect else ():
-        out = given.runs / f"{address.replace(':', '-').replace('/', '-')}.json"
+    wanted = given.networks or (name for family in given.families for name in networks.names(family))
+    for address in wanted if not given.collect else ():
+        out = given.runs / file_of(address)
         if out.exists() or time.monotonic() - begun > 60 * given.minutes:
             continue
         found = measured(address, given)
