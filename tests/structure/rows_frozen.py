@@ -158,7 +158,7 @@ FROZEN = {
     "a ramp": Row(between(lambda h, m: h + torch.linspace(0, 1, 4)), (2, 5), {}, left("made by aten::linspace")),
     "looked up": Row(between(lambda h, m: h[:, torch.tensor([1, 0, 3, 2])]), (2, 5), {}, left("looked up by number")),
     "one picked": Row(
-        between(lambda h, m: h[:, 2:3] + h), (2, 5), {}, left("a smaller copy gives (2, 0) instead of (2, 1)")
+        between(lambda h, m: h[:, 2:3] + h), (2, 5), {}, left("a smaller copy takes a slice from 2 on")
     ),
     "some picked": Row(
         lambda: Net(lambda m, x: (m.b(h := m.a(x)), h[:, 3:5]), a=Linear(5, 9), b=Linear(9, 2)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -68,24 +69,50 @@ def _pieces(call: Call, made: Made) -> Iterator[Axis]:
             yield axes[int(call.args.get("dim", 0)) % len(axes)]
 
 
-def choices(trial: Trial) -> Iterator[dict[str, Tensor]]:
-    """Choices of units: a random half of each group; where pieces are taken, also the other half, and uneven counts.
+def _counts(groups: Sequence[Group]) -> Iterator[int]:
+    """How many units each group loses: of one size, neighbours lose unlike many, so that code that ties them fails."""
+    seen = Counter[int]()
+    for group in groups:
+        most = max(1, group.size - 2)
+        yield 1 + (most // 2 + seen[group.size] * (most // 3 + 1)) % most
+        seen[group.size] += 1
 
-    A piece of fixed length cannot fit both halves, one of a fixed share not groups that lose none, one, two ... units.
+
+def _row(size: int, loss: int, generator: torch.Generator) -> Tensor:
+    """Which units stay: neither the first ones nor the last ones alone."""
+    gone = [1, size - 1, *(3 + torch.randperm(max(size - 4, 0), generator=generator)).tolist()]
+    row = torch.ones(size, dtype=torch.bool)
+    row[gone[:loss] if size > 2 else -1] = False
+    return row
+
+
+def _other(group: Group, row: Tensor) -> Tensor:
+    """The other units; where too few would stay, as many at other places."""
+    # An axis of one position would be laid out in its own way.
+    least = max(group.min_keep, 2 if group.size > 3 else 1)
+    return ~row if int((~row).sum()) >= least else row.flip(0)
+
+
+_LITTLE = 3
+"""Groups of at most so many units can only lose one."""
+
+
+def choices(trial: Trial) -> Iterator[dict[str, Tensor]]:
+    """Choices of units: of each group some at random places; where pieces are taken, also others, and uneven counts.
+
+    A piece of fixed length cannot fit the units of both choices, one of a fixed share not groups that lose none, one,
+    two ... units. Little groups, which all lose one, are also tried in turns, so that two tied by code are told apart.
     """
-    generator = torch.Generator().manual_seed(0)
-    half = {}
-    for group, _ in trial.groups:
-        row = torch.rand(group.size, generator=generator) < 0.5
-        row[[0, min(2, group.size - 2)]] = True
-        row[[1, -1] if group.size > 3 else -1] = False  # an axis of one position would be laid out in its own way
-        half[group.name] = row
-    yield half
+    generator, groups = torch.Generator().manual_seed(0), [group for group, _ in trial.groups]
+    rows = {g.name: _row(g.size, loss, generator) for g, loss in zip(groups, _counts(groups), strict=True)}
+    yield rows
+    little = [group for group in groups if group.size <= _LITTLE]
     if _is_parted(trial):
-        groups = [group for group, _ in trial.groups]
-        yield {g.name: ~half[g.name] if int((~half[g.name]).sum()) >= g.min_keep else half[g.name] for g in groups}
+        yield {g.name: _other(g, rows[g.name]) for g in groups}
         for order in (groups, groups[::-1]):
             yield {g.name: torch.arange(g.size) >= place % (g.size - g.min_keep + 1) for place, g in enumerate(order)}
+    elif len(little) > 1:
+        yield rows | {g.name: torch.ones(g.size, dtype=torch.bool) for g in little[::2]}
 
 
 def _stays(trial: Trial, keep: Mapping[str, Tensor]) -> Ids:

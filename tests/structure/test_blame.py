@@ -1,0 +1,149 @@
+"""Code that cannot do without some units: just those stay, with the true place; all others may go."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+import niwaki.structure.replay as replay
+from niwaki.core import Size
+from niwaki.structure import shrink
+from niwaki.structure.discover import discover
+from tests.structure.nets import Net, described, random_keep, randomised, run, zeroed
+
+
+def same(model, groups, x):
+    for seed in range(3):
+        keep = random_keep(groups, seed)
+        got, wanted = run(shrink(model, groups, keep), x), run(zeroed(model, groups, keep), x)
+        torch.testing.assert_close(got, wanted, rtol=1e-9, atol=1e-9)
+
+
+class Mixed(nn.Module):
+    """Attention with one number of heads for queries and for values, which a map between heads sets apart."""
+
+    def __init__(self, heads):
+        super().__init__()
+        self.num_heads = heads
+        self.q, self.k, self.v, self.proj = (nn.Linear(6, 12) for _ in range(4))
+        self.proj = nn.Linear(12, 6)
+        self.mix = nn.Conv2d(heads, heads, 1)
+
+    def forward(self, x):
+        b, n, _ = x.shape
+        q, k, v = (part(x).reshape(b, n, self.num_heads, -1).transpose(1, 2) for part in (self.q, self.k, self.v))
+        shares = self.mix((q @ k.mT) * 0.5)
+        return x + self.proj((shares @ v).transpose(1, 2).flatten(2))
+
+
+def hidden():
+    return nn.Sequential(nn.Linear(6, 10), nn.ReLU(), nn.Linear(10, 6))
+
+
+@pytest.mark.parametrize("heads", [2, 3, 4, 6])
+def test_one_number_for_two_kinds_of_heads_leaves_the_hidden_channels_free(heads):
+    model = randomised(nn.Sequential(Mixed(heads), hidden(), Mixed(heads), hidden()))
+    x = torch.randn(2, 5, 6).double()
+    groups = discover(model, x)
+    assert [(group.name, group.size) for group in groups] == [("1.0", 10), ("1.2", 6), ("3.0", 10)]
+    for name in ("0.q.weight", "0.k.weight", "0.v.weight", "0.mix.weight", "2.q.bias", "2.v.bias"):
+        assert "num_heads" in groups.left_out[name] or "fixes a size here" in groups.left_out[name]
+        assert "the code of '0'" in groups.left_out[name] or "the code of '2'" in groups.left_out[name]
+    same(model, groups, x)
+
+
+def test_an_attribute_that_other_code_needs_whole_keeps_its_own_group_and_no_other():
+    def both(m, x):
+        one = m.b(m.a(x).view(-1, m.width))
+        return m.d(m.c(one)) + x.view(-1, m.width).sum()
+
+    parts = {"a": nn.Linear(6, 6), "b": nn.Linear(6, 5), "c": nn.Linear(5, 8), "d": nn.Linear(8, 2)}
+    model = randomised(Net(both, **parts, width=6))
+    x = torch.randn(2, 6).double()
+    groups = discover(model, x)
+    assert described(groups) == {
+        "b": ("channel", 5, "b.bias/0 b.weight/0 c.weight/1"),
+        "c": ("channel", 8, "c.bias/0 c.weight/0 d.weight/1"),
+    }
+    assert groups.left_out["a.weight"].startswith("the code of 'Net' needs 'width' as it is, which falls with")
+    same(model, groups, x)
+
+
+def test_a_branch_on_the_width_of_another_layer_is_laid_to_that_layer():
+    def branching(m, x):
+        y = m.c(x)
+        y = torch.tanh(y) if m.a.weight.shape[0] == 8 else torch.relu(y)
+        return m.d(y) + m.b(m.a(x))
+
+    parts = {"a": nn.Linear(5, 8), "b": nn.Linear(8, 2), "c": nn.Linear(5, 7), "d": nn.Linear(7, 2)}
+    model = randomised(Net(branching, **parts))
+    x = torch.randn(3, 5).double()
+    groups = discover(model, x)
+    assert described(groups) == {"c": ("channel", 7, "c.bias/0 c.weight/0 d.weight/1")}
+    assert groups.left_out["a.weight"] == (
+        "without these units the code of 'Net' does something else "
+        "(a smaller copy calls aten::relu instead of aten::tanh); nw.shrink_graph can cut it"
+    )
+    same(model, groups, x)
+
+
+def test_of_two_axes_at_a_place_only_the_fixed_one_stays():
+    def crossed(m, x):
+        one, two = m.a(x), m.b(x)
+        return m.d((one.unsqueeze(2) * two.unsqueeze(1)).reshape(-1, 4, two.shape[1]).sum(1))
+
+    parts = {"a": nn.Linear(3, 4), "b": nn.Linear(3, 6), "d": nn.Linear(6, 2)}
+    model = randomised(Net(crossed, **parts))
+    x = torch.randn(2, 3).double()
+    groups = discover(model, x)
+    assert described(groups) == {"b": ("channel", 6, "b.bias/0 b.weight/0 d.weight/1")}
+    assert "fixes a size here that no attribute of it controls" in groups.left_out["a.weight"]
+    same(model, groups, x)
+
+
+class Split(nn.Module):
+    """Two widths of the same value, each written in an attribute of its own."""
+
+    def __init__(self):
+        super().__init__()
+        self.key_dim = self.val_dim = 5
+        self.qkv, self.proj = nn.Linear(6, 15), nn.Linear(5, 6)
+
+    def forward(self, x):
+        q, k, v = self.qkv(x).split([self.key_dim, self.key_dim, self.val_dim], dim=2)
+        return x + self.proj((q @ k.mT * 0.3).softmax(-1) @ v)
+
+
+def test_two_attributes_of_one_value_fall_each_with_its_own_units():
+    torch.manual_seed(0)
+    model, x = randomised(nn.Sequential(Split(), hidden())), torch.randn(2, 4, 6).double()
+    groups = discover(model, x)
+    assert [(group.size, group.sizes) for group in groups] == [
+        (5, (Size("0", "key_dim"),)),
+        (5, (Size("0", "val_dim"),)),
+        (10, ()),
+    ]
+    same(model, groups, x)
+
+
+def test_the_search_in_a_long_network_takes_few_passes(monkeypatch):
+    def long(m, x):
+        for place, layer in enumerate(m.layers):
+            x = torch.relu(layer(x)) if place != 30 or m.layers[7].out_features == 6 else torch.tanh(layer(x))
+        return x
+
+    passes, real = [], replay.record_smaller
+
+    def counted(*given):
+        passes.append(given)
+        return real(*given)
+
+    monkeypatch.setattr(replay, "record_smaller", counted)
+    model = randomised(Net(long, layers=nn.ModuleList(nn.Linear(6, 6) for _ in range(40))))
+    x = torch.randn(2, 6).double()
+    groups = discover(model, x)
+    assert [group.name for group in groups] == [f"layers.{place}" for place in range(39) if place != 7]
+    assert "without these units the code of 'Net' does something else" in groups.left_out["layers.7.bias"]
+    assert len(passes) < 16  # six to halve 39 groups, a few for guesses; not one for each group
+    same(model, groups, x)
