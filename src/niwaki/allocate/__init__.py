@@ -2,6 +2,7 @@
 
 from .budget import check_density, keep_top
 from .cost import Bytes, Latency, Macs, Parameters
+from .floors import at_least
 from .knapsack import knapsack
 from .local import ErdosRenyi, ErdosRenyiKernel, Uniform
 from .pattern import Patterned
@@ -21,6 +22,7 @@ __all__ = [
     "Parameters",
     "Patterned",
     "Uniform",
+    "at_least",
     "capped",
     "check_density",
     "keep_top",
