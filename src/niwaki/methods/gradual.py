@@ -16,7 +16,7 @@ from ..moves.schedules import cubic
 from ..moves.timeline import Event, Timeline
 from ..train.plan import Plan
 from ..train.sparsifier import Sparsifier
-from ..train.values import Values
+from ..train.values import Values, values_on_return
 from .start import all_kept, check_steps, densities, usual_allocator
 
 
@@ -90,7 +90,8 @@ def acdc(
 ) -> Sparsifier:
     """AC/DC: compressed and dense phases take turns; the last phase is compressed.
 
-    The default phases are those published for 100 epochs of ImageNet, as shares of the run. Weights come back at zero.
+    The default phases are those published for 100 epochs of ImageNet, as shares of the run. Weights come back at zero;
+    channels and heads, which would be dead then, as they last were.
 
     Args:
         model: the model.
@@ -116,5 +117,5 @@ def acdc(
         Event(max(1, round(share * steps)), (prune if down else Restore(),), "compressed" if down else "dense")
         for share, down in phases
     )
-    plan = Plan(all_kept(groups), Timeline(events, start="dense"), Values(grow="zero", remembers=False), steps=steps)
+    plan = Plan(all_kept(groups), Timeline(events, start="dense"), values_on_return(groups), steps=steps)
     return Sparsifier(model, groups, plan, seed=seed, probe=probe, example=example)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from torch import nn
 
 from ..core.contracts import Allocator, Criterion, Probe, Schedule
+from ..core.errors import TrainError
 from ..core.group import Group
 from ..criteria import Gradient, Magnitude, Random
 from ..moves.drop import Drop
@@ -15,8 +16,18 @@ from ..moves.schedules import rigl_cosine
 from ..moves.timeline import Event, Timeline
 from ..train.plan import Plan
 from ..train.sparsifier import Sparsifier
-from ..train.values import Values
+from ..train.values import is_dead_at_zero, values_on_return
 from .start import check_steps, first_keep
+
+
+def _check_growth(groups: Sequence[Group], grow: Criterion) -> None:
+    dead = [group.name for group in groups if is_dead_at_zero(group)]
+    if dead and "grad" in grow.needs:
+        raise TrainError(
+            f"{type(grow).__name__} cannot tell which units of group {dead[0]!r} should grow: what makes a removed unit "
+            "and what reads it are both zero, and so are their gradients. Take iee, which lets removed units explore, "
+            "or sparse_evolution, which grows at random"
+        )
 
 
 def rigl(
@@ -39,7 +50,8 @@ def rigl(
     """Drop the smallest weights, grow those with the largest gradient; new weights start at zero.
 
     An update of the structure takes the place of the optimizer's update of that step, as in the authors' code; a weight
-    that is dropped and grown in the same update keeps its value and its optimizer state.
+    that is dropped and grown in the same update keeps its value and its optimizer state. Removed channels and heads
+    have no gradient, so that for them ``grow`` must be a criterion that reads none, such as `Random` (SET).
 
     Args:
         model: the model.
@@ -59,16 +71,21 @@ def rigl(
 
     Returns:
         A sparsifier to attach to the optimizer.
+
+    Raises:
+        TrainError: a gradient is to choose among units that have none.
     """
+    grow = grow or Gradient()
+    _check_growth(groups, grow)
     check_steps(int(end * steps), every + 1, f"an update every {every} steps in the first {end:.0%} of the run")
     keep = first_keep(model, groups, density, allocator=allocator, init=init, seed=seed, probe=probe)
     last = int(end * steps)
     swap = swap or rigl_cosine(alpha, last)
     events = tuple(
-        Event(step, (Drop(Magnitude(), swap(step)), Grow(grow or Gradient())), "train", instead=True)
+        Event(step, (Drop(Magnitude(), swap(step)), Grow(grow)), "train", instead=True)
         for step in range(every, last, every)
     )
-    plan = Plan(keep, Timeline(events), Values(grow="zero", remembers=False), steps=steps)
+    plan = Plan(keep, Timeline(events), values_on_return(groups), steps=steps)
     return Sparsifier(model, groups, plan, seed=seed, probe=probe, example=example)
 
 

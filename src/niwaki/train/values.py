@@ -95,6 +95,23 @@ def usual_values(
     return Values(explore or ("mru_random" if dead else "zero"), grow or ("explored" if dead else "zero"), carry)
 
 
+def values_on_return(groups: Sequence[Group]) -> Values:
+    """The values for a method that brings units back without exploring: RigL, SET, AC/DC.
+
+    Single weights, blocks and patterns come back at zero, as published. What is dead at zero (channels, heads) comes
+    back as it last was, or as the dense network had it if it never was active (*ours*).
+
+    Args:
+        groups: the groups.
+
+    Returns:
+        The values.
+    """
+    if any(is_dead_at_zero(group) for group in groups):
+        return Values("mru_random", "mru")
+    return Values(grow="zero", remembers=False)
+
+
 def first_memory(values: Values, tensor: Tensor, mask: Tensor) -> Tensor:
     """The last active values before training: those of the kept weights, and what never-active ones start from."""
     return tensor.detach().clone() if values.explore == "mru_random" else tensor.detach() * mask
