@@ -170,6 +170,13 @@ FROZEN = {
     "one more bit": Row(between(lambda h, m: h.view(torch.float32)[..., ::2].double()), (2, 5), {}, left("")),
     "softmax over units": Row(between(lambda h, m: h.softmax(-1)), (2, 5), {}, left("_softmax runs over it")),
     "mean over units": Row(between(lambda h, m: h - h.mean(-1, keepdim=True)), (2, 5), {}, left("mean runs over it")),
+    "a weight brought to mean zero": Row(
+        lambda: Net(
+            lambda m, x: functional.linear(m.a(x), functional.batch_norm(m.w[None], None, None, m.s, training=True)[0]),
+            a=Linear(5, 4), w=param(3, 4), s=param(3),
+        ),
+        (2, 5), {}, left("a norm runs over it (inexact=True allows it)"),
+    ),
     "normalised": Row(between(lambda h, m: functional.normalize(h, dim=-1)), (2, 5), {}, left("runs over it")),
     "neighbours across channels": Row(
         lambda: Net(lambda m, x: m.b(m.n(m.a(x))), a=Conv(3, 4, 1), n=nn.LocalResponseNorm(3), b=Conv(4, 2, 1)),

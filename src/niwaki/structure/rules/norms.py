@@ -22,8 +22,8 @@ def _affine(site: Site, axis: Axis, names: Sequence[str]) -> Axis:
         if leaf is not None and name in ("weight", "bias"):
             site.space.roles.setdefault(leaf, "scale" if name == "weight" else "shift")
     scale, shift = site.get("weight"), site.get("bias")
-    masked = scale is not None and shift is not None and scale.axes[0].zero and shift.axes[0].zero
-    return replace(axis, zero=masked, leaf=None)
+    masked = scale is not None and scale.axes[0].zero
+    return replace(axis, zero=masked and (shift is None or shift.axes[0].zero), leaf=None)
 
 
 def _shifted(site: Site) -> list[Axis]:
@@ -32,8 +32,11 @@ def _shifted(site: Site) -> list[Axis]:
 
 
 def batch_norm(site: Site) -> Sequence[Axes | None]:
-    """Each unit by its own statistics."""
+    """Each unit by its own statistics: those of the input itself, if none are kept, run over all its other axes."""
     axes = _shifted(site)
+    if site.value("training", False):
+        for place in (0, *range(2, len(axes))):
+            site.space.blur(axes[place], _OVER)
     axes[1] = _affine(site, axes[1], ("weight", "bias", "running_mean", "running_var"))
     return [tuple(axes), *_statistics(site, (axes[1],))]
 
