@@ -85,9 +85,9 @@ def _results(
 
 
 def _called(function: Callable[..., T], *task: Any) -> T:
-    # In a process that joblib started here, Ctrl-C is left to the one that started it, which ends the others: a worker
-    # would print where it was, and what it prints would stand between the results.
+    # In a process that joblib started here, Ctrl-C ends the process and no more: Python would print where it was, and
+    # that would stand between the results. The one that started it has been told as well, and knows what to do.
     here = multiprocessing.current_process().name
     if here.startswith("LokyProcess") and threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
     return function(*task)

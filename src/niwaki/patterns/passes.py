@@ -118,11 +118,11 @@ def _own(array: np.ndarray) -> np.ndarray:
 
 def _work(job: Job, tally: Tally, branches: list[Branch], budget: int, rungs: int) -> _Share:
     """Search some branches for a while, with counts of its own from zero: they can only lag behind those of all."""
-    # Workers that are threads see the same arrays: each needs its own. Processes that joblib started here leave Ctrl-C
-    # to the one that started them: they would print where they were.
+    # Workers that are threads see the same arrays: each needs its own. Ctrl-C ends processes that joblib started
+    # here and no more: Python would print where they were.
     here = multiprocessing.current_process().name
     if here.startswith("LokyProcess") and threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
     began = time.perf_counter()
     flags = tally.flags.copy()
     own = _empty(tally)._replace(histogram=np.zeros(rungs, np.int64), values=tally.values.copy(), flags=flags)
