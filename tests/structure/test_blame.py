@@ -20,6 +20,18 @@ def same(model, groups, x):
         torch.testing.assert_close(got, wanted, rtol=1e-9, atol=1e-9)
 
 
+def counted(monkeypatch):
+    """A list that grows with each smaller copy that is tried."""
+    passes, real = [], replay.record_smaller
+
+    def tried(*given):
+        passes.append(given)
+        return real(*given)
+
+    monkeypatch.setattr(replay, "record_smaller", tried)
+    return passes
+
+
 class Mixed(nn.Module):
     """Attention with one number of heads for queries and for values, which a map between heads sets apart."""
 
@@ -37,8 +49,8 @@ class Mixed(nn.Module):
         return x + self.proj((shares @ v).transpose(1, 2).flatten(2))
 
 
-def hidden():
-    return nn.Sequential(nn.Linear(6, 10), nn.ReLU(), nn.Linear(10, 6))
+def hidden(wide=6):
+    return nn.Sequential(nn.Linear(wide, 10), nn.ReLU(), nn.Linear(10, wide))
 
 
 @pytest.mark.parametrize("heads", [2, 3, 4, 6])
@@ -102,6 +114,34 @@ def test_of_two_axes_at_a_place_only_the_fixed_one_stays():
     same(model, groups, x)
 
 
+class Narrow(nn.Module):
+    """Attention that takes for granted that its heads together are as wide as its input."""
+
+    def __init__(self):
+        super().__init__()
+        self.num_heads = 3
+        self.q, self.k, self.v, self.proj = (nn.Linear(12, 12) for _ in range(4))
+
+    def forward(self, x):
+        b, n, c = x.shape
+        q, k, v = (part(x).reshape(b, n, self.num_heads, 4).transpose(1, 2) for part in (self.q, self.k, self.v))
+        return self.proj(((q @ k.mT * 0.5).softmax(-1) @ v).transpose(1, 2).reshape(b, n, c))
+
+
+def test_heads_as_wide_as_the_input_stay_with_it(monkeypatch):
+    passes = counted(monkeypatch)
+    parts = [nn.Linear(6, 12), Narrow(), hidden(12), nn.Linear(12, 12), Narrow(), hidden(12), nn.Linear(12, 2)]
+    model, x = randomised(nn.Sequential(*parts)), torch.randn(2, 5, 6).double()
+    groups = discover(model, x)
+    assert [(group.name, group.size) for group in groups] == [("1.proj", 12), ("2.0", 10), ("2.2", 12), ("4.proj", 12),
+                                                             ("5.0", 10), ("5.2", 12)]  # fmt: skip
+    assert groups.left_out["0.bias"].startswith("the code of '1' computes a size here from that of its input, which ")
+    for name in ("1.q.bias", "1.v.bias", "3.bias", "4.k.bias"):
+        assert "the code of '1' " in groups.left_out[name]
+    assert len(passes) < 12
+    same(model, groups, x)
+
+
 class Split(nn.Module):
     """Two widths of the same value, each written in an attribute of its own."""
 
@@ -133,13 +173,7 @@ def test_the_search_in_a_long_network_takes_few_passes(monkeypatch):
             x = torch.relu(layer(x)) if place != 30 or m.layers[7].out_features == 6 else torch.tanh(layer(x))
         return x
 
-    passes, real = [], replay.record_smaller
-
-    def counted(*given):
-        passes.append(given)
-        return real(*given)
-
-    monkeypatch.setattr(replay, "record_smaller", counted)
+    passes = counted(monkeypatch)
     model = randomised(Net(long, layers=nn.ModuleList(nn.Linear(6, 6) for _ in range(40))))
     x = torch.randn(2, 6).double()
     groups = discover(model, x)

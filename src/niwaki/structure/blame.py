@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from torch import nn
 
-from .falls import falls_at, twins_of
+from .falls import falls_at, falls_in, twins_of
 from .trial import Difference, Trial
 
 _FIXED = "the code of {module} fixes a size here that no attribute of it controls"
 _NEEDED = "the code of {module} needs {attribute!r} as it is, which falls with these units"
+_INPUT = "the code of {module} computes a size here from that of its input, which falls with these units"
 _ELSEWHERE = "without these units the code of {module} does something else"
 _AMONG = "without some of these units, which could not be told apart, the code of {module} does something else"
 _EACH = 4
@@ -57,12 +58,18 @@ def _lowering(modules: Mapping[str, nn.Module], trial: Trial, place: int) -> dic
     }
 
 
-def _makers(trial: Trial, place: int) -> set[str]:
-    """The groups that fall in what goes into a call."""
-    calls = trial.recording.calls
-    inputs = {x.number for x in calls[place].given}
-    makers = [m.place for m in trial.made if any(r is not None and r.number in inputs for r in calls[m.place].outs)]
-    return {trial.groups[which][0].name for maker in makers for fall in falls_at(trial, maker) for which in fall.losses}
+def _named(trial: Trial, tensors: Collection[int]) -> set[str]:
+    return {trial.groups[which][0].name for fall in falls_in(trial, tensors) for which in fall.losses}
+
+
+def _entering(modules: Mapping[str, nn.Module], trial: Trial, place: int) -> set[str]:
+    """The groups that fall in what goes into the module of a call, and into others where the same code is at work."""
+    calls, found = trial.recording.calls, set[int]()
+    for path in {calls[twin].module for twin in (place, *twins_of(modules, trial, place))}:
+        inside = [call for call in calls if call.module == path or call.module.startswith(f"{path}.") or not path]
+        made = {ref.number for call in inside for ref in call.outs if ref is not None}
+        found |= {ref.number for call in inside for ref in call.given} - made
+    return _named(trial, found)
 
 
 def _suspicions(modules: Mapping[str, nn.Module], trial: Trial, found: Difference) -> Iterator[Suspicion]:
@@ -74,11 +81,11 @@ def _suspicions(modules: Mapping[str, nn.Module], trial: Trial, found: Differenc
         needed[name] = _NEEDED.format(module=where, attribute=attribute)
     falling = _falling(modules, trial, place)
     named = {name: fixed for names in falling for name in sorted(names)}
+    enter = dict.fromkeys(sorted(_entering(modules, trial, place)), _INPUT.format(module=where))
+    inputs = {x.number for x in trial.recording.calls[place].given}
     yield from (Suspicion(dict.fromkeys(sorted(names), fixed)) for names in falling[:_EACH])
-    yield Suspicion(named)
-    yield Suspicion(needed)
-    yield Suspicion(named | needed)
-    yield Suspicion(dict.fromkeys(sorted(_makers(trial, place)), fixed) | named | needed)
+    yield from (Suspicion(reasons) for reasons in (named, needed, named | needed, enter, enter | named, enter | needed))
+    yield Suspicion(dict.fromkeys(sorted(_named(trial, inputs)), fixed) | enter | named | needed)
 
 
 @dataclass(eq=False)

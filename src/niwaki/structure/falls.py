@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,6 +30,21 @@ def _parts(axes: Iterable[Axis]) -> Iterator[Axis]:
         yield from _parts(axis.parts)
 
 
+def _falls(trial: Trial, axes: Iterable[Axis]) -> list[Fall]:
+    of_root = np.full(len(trial.roots), -1)
+    for which, (_, members) in enumerate(trial.groups):
+        of_root[members] = which
+    found: list[Fall] = []
+    for axis in _parts(axes):
+        if axis.ids is None:
+            continue
+        groups, counts = np.unique(of_root[trial.roots[axis.ids]], return_counts=True)
+        losses = {int(g): int(c) // trial.groups[g][0].size for g, c in zip(groups, counts, strict=True) if g >= 0}
+        if losses and Fall(axis.size, losses) not in found:
+            found.append(Fall(axis.size, losses))
+    return found
+
+
 def falls_at(trial: Trial, place: int) -> list[Fall]:
     """The sizes that fall in what one call gives, each pair of size and groups once, in the order of the axes.
 
@@ -40,21 +55,31 @@ def falls_at(trial: Trial, place: int) -> list[Fall]:
     Returns:
         The sizes with their groups.
     """
-    of_root = np.full(len(trial.roots), -1)
-    for which, (_, members) in enumerate(trial.groups):
-        of_root[members] = which
-    found: list[Fall] = []
-    for made in trial.made:
-        if made.place != place:
-            continue
-        for axis in _parts(axis for axes in made.axes if axes is not None for axis in axes):
-            if axis.ids is None:
-                continue
-            groups, counts = np.unique(of_root[trial.roots[axis.ids]], return_counts=True)
-            losses = {int(g): int(c) // trial.groups[g][0].size for g, c in zip(groups, counts, strict=True) if g >= 0}
-            if losses and Fall(axis.size, losses) not in found:
-                found.append(Fall(axis.size, losses))
-    return found
+    axes = [axes for made in trial.made if made.place == place for axes in made.axes if axes is not None]
+    return _falls(trial, (axis for each in axes for axis in each))
+
+
+def falls_in(trial: Trial, numbers: Collection[int]) -> list[Fall]:
+    """The sizes that fall in some tensors of the recording.
+
+    Args:
+        trial: the recording and the groups.
+        numbers: the tensors.
+
+    Returns:
+        As `falls_at`.
+    """
+    calls = trial.recording.calls
+    return _falls(
+        trial,
+        (
+            axis
+            for made in trial.made
+            for ref, axes in zip(calls[made.place].outs, made.axes, strict=False)
+            if ref is not None and axes is not None and ref.number in numbers
+            for axis in axes
+        ),
+    )
 
 
 def twins_of(modules: Mapping[str, nn.Module], trial: Trial, place: int) -> list[int]:
