@@ -113,7 +113,7 @@ def small(trials: int) -> dict[str, Any]:
         groups = [nw.Group(name, size, ()) for name, size in cost.sizes.items()]
         highest = best(cost, scores, most)
         for method, found in gaps.items():
-            keep = nw.knapsack(groups, scores, Limit(cost, most), method=method)  # type: ignore[arg-type]
+            keep = nw.knapsack(groups, scores, Limit(cost, most), method=method)
             found.append(1 - sum(float(scores[n][row].sum()) for n, row in keep.items()) / highest)
     return {
         "trials": trials,

@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 from niwaki.app.causal_series import read_series, read_truth
 from niwaki.app.cli import app
 from niwaki.causality import CausalityError, interventional_embedding_entropy
+from tests.app.terminal import shown_on
 
 N = 260
 
@@ -203,20 +204,6 @@ def test_an_interrupt_before_anything_is_scored_writes_nothing(file, tmp_path, m
     assert not (tmp_path / "out").exists()
 
 
-def _until(terminal, words):
-    """What a terminal shows until it shows certain words, or nobody writes on it any more."""
-    shown = b""
-    while words is None or words not in shown:
-        try:
-            part = os.read(terminal, 65536)
-        except OSError:  # how a terminal ends on Linux
-            part = b""
-        if not part:
-            break
-        shown += part
-    return shown
-
-
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_bar_shows_pairs_and_ctrl_c_ends_it(tmp_path, workers):
     pty = pytest.importorskip("pty", reason="no terminals on this system")
@@ -224,26 +211,29 @@ def test_a_bar_shows_pairs_and_ctrl_c_ends_it(tmp_path, workers):
     path = _write(tmp_path / "long.csv", [f"s{at}" for at in range(10)], series)
     command = [sys.executable, "-m", "niwaki", "causes", str(path), "--json", "--workers", str(workers)]
     master, slave = pty.openpty()
-    with subprocess.Popen(
-        [*command, "--surrogates", "400"],
-        stdout=subprocess.PIPE,
-        stderr=slave,
-        env={**os.environ, "TERM": "xterm", "COLUMNS": "120"},
-        start_new_session=True,
-    ) as run:
+    with (
+        (tmp_path / "answer.json").open("wb") as answer,
+        subprocess.Popen(
+            [*command, "--surrogates", "400"],
+            stdout=answer,
+            stderr=slave,
+            env={**os.environ, "TERM": "xterm", "COLUMNS": "120"},
+            start_new_session=True,
+        ) as run,
+    ):
         os.close(slave)
         try:
-            shown = _until(master, b" of 90 pairs")  # two may be done before the bar is drawn
+            shown = shown_on(master, b" of 90 pairs")  # two may be done before the bar is drawn
             os.killpg(run.pid, signal.SIGINT)  # on a terminal, Ctrl-C goes to the workers, too
-            answer = run.communicate(timeout=60)[0]
-            shown += _until(master, None)
+            shown += shown_on(master)  # a terminal that nobody reads holds up those who write on it
+            run.wait(timeout=60)
         finally:
             run.kill()
             os.close(master)
     assert b"time left" in shown and b"Traceback" not in shown, shown.decode()
     assert run.returncode == 130, shown.decode()
     assert b"interrupted: every score listed is final" in shown
-    found = json.loads(answer)
+    found = json.loads((tmp_path / "answer.json").read_text())
     assert found["complete"] is False and len(found["edges"]) % 9 == 0 and 0 < len(found["edges"]) < 90
 
 

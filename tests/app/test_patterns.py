@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import subprocess
 import sys
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from typer.testing import CliRunner
 from niwaki.app.cli import app
 from niwaki.app.pattern_data import bins_from
 from niwaki.patterns import PatternError, SignificantPatterns
+from tests.app.terminal import shown_on
 from tests.patterns.test_read import DATA
 
 N = 240
@@ -199,24 +201,21 @@ def test_an_interrupt_tells_what_is_proven(tmp_path, monkeypatch):
     assert "The search was stopped before its end" in (tmp_path / "out" / "report.html").read_text()
 
 
-def test_a_bar_shows_share_and_threshold(file):
+def test_a_bar_shows_share_and_threshold(file, tmp_path):
     # On a terminal; there it goes to standard error and away when it is done.
     pty = pytest.importorskip("pty", reason="no terminals on this system")
-    import os
-
     master, slave = pty.openpty()
     command = [sys.executable, "-m", "niwaki", "patterns", str(file), "--label", "bought", "--drop", "id", "--json"]
     settings = {**os.environ, "TERM": "xterm", "COLUMNS": "120"}
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=slave, env=settings, timeout=120, check=True)
-    os.close(slave)
-    shown = b""
-    try:
-        while part := os.read(master, 65536):
-            shown += part
-    except OSError:  # a closed terminal reads as an error on Linux
-        pass
+    with (
+        (tmp_path / "answer.json").open("wb") as answer,
+        subprocess.Popen(command, stdout=answer, stderr=slave, env=settings) as run,
+    ):
+        os.close(slave)
+        shown = shown_on(master)
     os.close(master)
-    assert json.loads(done.stdout)["complete"] is True
+    assert run.returncode == 0
+    assert json.loads((tmp_path / "answer.json").read_text())["complete"] is True
     assert b"search" in shown and b"100%" in shown and b"threshold" in shown and b"testable" in shown
 
 
