@@ -97,7 +97,7 @@ def test_the_knapsack_keeps_the_best_that_fits():
 
 def test_latency_is_planned_by_the_table_and_measured(tmp_path):
     folder, table = tmp_path / "small", tmp_path / "table.json"
-    asked = ["--latency", 0.7, "--latency-batch", 32, "--save-table", table]
+    asked = ["--latency", 0.7, "--latency-batch", 256, "--save-table", table]
     done = niwaki("prune", CNN, *SIZE, *asked, "--save", folder, "--json")
     assert done.exit_code == 0, done.output
     result = json.loads(done.stdout)
@@ -107,7 +107,7 @@ def test_latency_is_planned_by_the_table_and_measured(tmp_path):
     counts = {group["name"]: group["kept"] for group in result["groups"]}
     assert found["small"]["predicted"] == pytest.approx(cost(counts))
     assert cost(counts) <= 0.7 * cost.dense == found["target_seconds"]
-    assert (found["asked"], found["batch"], found["backend"], found["threads"]) == (0.7, 32, "eager", 1)
+    assert (found["asked"], found["batch"], found["backend"], found["threads"]) == (0.7, 256, "eager", 1)
     assert found["small"]["ratio"] < 1  # else another plan would have been taken
     assert found["small"]["ratio"] == pytest.approx(found["small"]["measured"] / found["dense"]["measured"])
     before, after = (sum(row[which] for row in found["layers"]) for which in ("dense", "small"))
@@ -120,14 +120,14 @@ def test_latency_is_planned_by_the_table_and_measured(tmp_path):
     page = parse((folder / "report.html").read_text())
     assert page.one("section", id="latency").all("figure")
     # The table that was saved serves instead of measuring.
-    again = niwaki("prune", CNN, *SIZE, "--latency", 0.7, "--latency-batch", 32, "--table", table, "--json")
+    again = niwaki("prune", CNN, *SIZE, "--latency", 0.7, "--latency-batch", 256, "--table", table, "--json")
     assert again.exit_code == 0, again.output
     assert json.loads(again.stdout)["budget"][0]["dense"] == pytest.approx(cost.dense)
 
 
 def test_in_words(monkeypatch):
     _clock(monkeypatch, 0.6)
-    done = niwaki("prune", CNN, *SIZE, "--latency", 0.7, "--latency-batch", 32, "--macs", 0.9)
+    done = niwaki("prune", CNN, *SIZE, "--latency", 0.7, "--latency-batch", 256, "--macs", 0.9)
     assert done.exit_code == 0, done.output
     assert "latency     dense 20 ms -> 12 ms (0.60; asked 0.7; predicted 0." in done.stdout
     assert "95 % interval 0.58 to 0.62, eager" in done.stdout
@@ -136,19 +136,19 @@ def test_in_words(monkeypatch):
 
 def test_a_plan_that_is_no_faster_is_followed_by_the_next(monkeypatch):
     _clock(monkeypatch, 1.1, 1.0, 0.5)
-    done = niwaki("prune", CNN, *SIZE, "--latency", 0.8, "--latency-batch", 32, "--json")
+    done = niwaki("prune", CNN, *SIZE, "--latency", 0.8, "--latency-batch", 256, "--json")
     assert done.exit_code == 0, done.output
     assert json.loads(done.stdout)["latency"]["small"]["ratio"] == 0.5
-    quiet = niwaki("prune", CNN, *SIZE, "--latency", 0.8, "--latency-batch", 32)
+    quiet = niwaki("prune", CNN, *SIZE, "--latency", 0.8, "--latency-batch", 256)
     assert quiet.exit_code == 0
     _clock(monkeypatch, 1.1, 0.5)
-    told = niwaki("prune", CNN, *SIZE, "--latency", 0.8, "--latency-batch", 32)
+    told = niwaki("prune", CNN, *SIZE, "--latency", 0.8, "--latency-batch", 256)
     assert "a plan takes 1.10 of the dense latency (1.08 to 1.12): not faster, so the next one is tried" in told.stderr
 
 
 def test_if_none_is_faster_all_are_named(monkeypatch):
     _clock(monkeypatch, 1.1, 1.0)
-    done = niwaki("prune", CNN, *SIZE, "--latency", 0.8, "--latency-batch", 32)
+    done = niwaki("prune", CNN, *SIZE, "--latency", 0.8, "--latency-batch", 256)
     assert done.exit_code == 1
     words = "plans within the budget timed on eager: none is faster than the dense model: 1.10 (1.08 to 1.12), 1.00"
     assert words in done.stderr

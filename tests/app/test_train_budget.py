@@ -91,7 +91,7 @@ def test_the_really_smaller_training_delivers_the_same(tmp_path, clock):
 
 
 def test_a_stopped_run_goes_on_with_the_table_it_was_planned_by(tmp_path, clock, monkeypatch):
-    asked = settings(latency=0.8, latency_batch=32, **HALP)
+    asked = settings(latency=0.8, latency_batch=256, **HALP)
     whole = train(asked, tmp_path / "whole")
     table = nw.LatencyTable.read(tmp_path / "whole" / "table.json")
     assert whole["latency"]["asked"] == 0.8
@@ -120,7 +120,7 @@ def test_a_stopped_run_goes_on_with_the_table_it_was_planned_by(tmp_path, clock,
 
 def test_the_table_changes_nothing_that_is_random(tmp_path, clock, monkeypatch):
     """A run draws the same whether its table was measured or lay ready."""
-    asked = settings(latency=0.8, latency_batch=32, **IEE)
+    asked = settings(latency=0.8, latency_batch=256, **IEE)
     first = assemble(asked, Silent())
     assert first.budgets is not None
     state = torch.get_rng_state()
@@ -131,7 +131,7 @@ def test_the_table_changes_nothing_that_is_random(tmp_path, clock, monkeypatch):
 
 
 def test_overwriting_takes_the_smaller_model_and_the_table_away(tmp_path, clock):
-    train(settings(latency=0.8, latency_batch=32, **HALP), tmp_path / "run")
+    train(settings(latency=0.8, latency_batch=256, **HALP), tmp_path / "run")
     assert (tmp_path / "run" / "small" / "plan.json").exists()
     train(settings(method="static", steps=3), tmp_path / "run", overwrite=True)
     assert not (tmp_path / "run" / "small").exists()
@@ -156,7 +156,7 @@ def test_dense_runs_and_runs_of_weights_deliver_no_smaller_model(tmp_path):
 def test_the_command_says_it_and_reports_it(tmp_path, clock):
     run, cut = tmp_path / "run", tmp_path / "cut"
     arguments = ["train", "--model", CNN, "--data", "digits", "--method", "halp", "--units", "channels"]
-    arguments += ["--latency", "0.8", "--latency-batch", "32", "--steps", "30", "--threads", "1", "--out", str(run)]
+    arguments += ["--latency", "0.8", "--latency-batch", "256", "--steps", "30", "--threads", "1", "--out", str(run)]
     arguments += ["--set", "every=4", "--set", "events=5"]
     done = CliRunner().invoke(app, arguments)
     assert done.exit_code == 0, done.output
@@ -172,7 +172,7 @@ def test_the_command_says_it_and_reports_it(tmp_path, clock):
         "--latency",
         "0.8",
         "--latency-batch",
-        "32",
+        "256",
         "--threads",
         "1",
         "--save",
@@ -213,7 +213,7 @@ def test_a_budget_is_part_of_the_settings():
         (
             {"macs": 0.5, "method": "gmp", "units": "channels"},
             BudgetError,
-            "'gmp' takes a density .*; iee, halp, smcp take",
+            "'gmp' takes a density .*; static, iee, halp, smcp take",
         ),
         ({"macs": 0.5, "method": "dense", "units": "channels"}, BudgetError, "a dense run removes nothing"),
         (HALP, BudgetError, "the method 'halp' needs a budget of cost: give --latency, --macs or --parameters"),

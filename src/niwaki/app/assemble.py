@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from .. import __version__
+from ..allocate import at_least
 from ..core.errors import BudgetError, TrainError
 from ..core.group import Group
 from ..measure import LatencyTable
@@ -167,7 +168,7 @@ def assemble(settings: Settings, progress: Shown, *, table: LatencyTable | None 
     steps = settings.steps or max(1, round((settings.epochs or 0) * batches.per_epoch))
     optimizer = _optimizer(settings, model)
     few = [batches.at(step) for step in range(4)]
-    groups = groups_of(model, settings.units, few[0][0][:2])
+    groups = at_least(groups_of(model, settings.units, few[0][0][:2]), settings.min_share)
     budgets = _budgets(settings, (model, groups, few[0][0]), progress, table)
     sparsifier = make_sparsifier(
         settings.method,

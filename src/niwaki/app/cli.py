@@ -88,11 +88,12 @@ def train(
     model: Annotated[str | None, _option("Address: zoo:resnet20, timm:NAME, torchvision:NAME, hf:PATH, ...")] = None,
     data: Annotated[str | None, _option("Address: digits, npz:FILE, imagefolder:DIR, text:FILE, ...")] = None,
     method: Annotated[str | None, _option("dense, static, set, rigl, gmp, acdc, iee (default), halp, smcp.")] = None,
-    units: Annotated[str | None, _option("weights (default), 4x4, 2:4, channels, heads, all of both, states.")] = None,
+    units: Annotated[str | None, _option("weights, for a budget channels; 4x4, 2:4, heads, all, states.")] = None,
     density: Annotated[float | None, _option("Share of the units that stays (0.1).")] = None,
     latency: Annotated[float | None, _option("In place of it: the share of the dense latency that may stay.")] = None,
     macs: Annotated[float | None, _option("Likewise of its multiplications; several may be given together.")] = None,
     parameters: Annotated[float | None, _option("Likewise of its parameters.")] = None,
+    min_share: Annotated[float | None, _option("The least share of every layer's units that stays (0).")] = None,
     backend: Annotated[str | None, _option("What is timed: eager (default), compile or onnxruntime.")] = None,
     table: Annotated[str | None, _option("File of a table of latencies, in place of measuring one.")] = None,
     latency_batch: Annotated[int | None, _option("Inputs at a time when models are timed (1).")] = None,
@@ -133,14 +134,22 @@ def _trained(*args: Any, **kwargs: Any) -> dict[str, Any]:
 _NOT_SETTINGS = {"out", "switches", "resume", "overwrite", "as_json", "quiet", "debug"}
 
 
+def _left(result: dict[str, Any]) -> str:
+    weights = f"{result['weights_kept']:,} of {result['weights_total']:,}"
+    if "units" not in result:
+        return f"{weights} weights"
+    return f"{result['units'][1]:,} of {result['units'][0]:,} units, {weights} parameters"
+
+
 def _summary(result: dict[str, Any], out: Path) -> str:
     lines = []
     if "latency" in result:
         lines = [f"latency  {latency_words(result['latency'])}", f"proof    {result['small']['verified']['words']}"]
+    lines += [f"note     {words}" for words in result.get("notes", [])]
     cost = "unknown" if result["dense_runs"] is None else f"{result['dense_runs']:.2f} x that of dense training"
     found = (
         f"test accuracy {result['accuracy']:.2%} at density {result['density']:.2%} "
-        f"({result['weights_kept']:,} of {result['weights_total']:,} weights); training cost {cost}; "
+        f"({_left(result)}); training cost {cost}; "
         f"{result['seconds']:.0f} s; the run is in {out}"
     )
     return "\n".join([found, *lines])

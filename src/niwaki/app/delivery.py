@@ -11,6 +11,7 @@ from ..methods.start import is_structured
 from ..store import save
 from ..structure import outcome, shrink, verify
 from .assemble import Parts
+from .bottlenecks import bottlenecks
 from .folder import SMALL, TABLE
 from .latencies import Race, latency_facts
 
@@ -55,7 +56,11 @@ def deliver(parts: Parts, out: Path) -> dict[str, Any]:
         "small": {"folder": SMALL, "parameters": list(reached.parameters),
                   "verified": {"same": verdict.same, "difference": verdict.difference, "words": words}},
         "units": list(reached.units),
+        # Masks count what lies in groups alone; what channels take with them is more than that.
+        "weights_kept": reached.parameters[1],
+        "weights_total": reached.parameters[0],
         "groups": [asdict(group) for group in reached.groups],
+        "notes": bottlenecks(groups, keep),
         "latency": latency_facts(race, parts.budgets, groups, keep),
     }  # fmt: skip
     if parts.budgets is not None:

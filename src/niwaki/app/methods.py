@@ -33,6 +33,9 @@ METHODS = {
 ALLOCATORS = {"erk": "ErdosRenyiKernel", "er": "ErdosRenyi", "uniform": "Uniform", "global": "Global"}
 """Names on the command line and the classes of `niwaki.allocate` they stand for."""
 
+FITTINGS = ("knapsack", "uniform_width")
+"""Allocators for a budget of cost, by the names that `niwaki.allocate` has."""
+
 _NOT_SWITCHES = {"model", "groups", "density", "budget", "steps", "seed", "probe", "example"}
 _UNITS = re.compile(r"(\d+)(x|:)(\d+)")
 
@@ -167,6 +170,8 @@ def _resolved(parameter: inspect.Parameter, value: Any) -> Any:
     kind = str(parameter.annotation)
     if isinstance(value, str) and "Criterion" in kind:
         return criterion_named(value)
+    if isinstance(value, str) and "Fitting" in kind and value in FITTINGS:
+        return getattr(importlib.import_module("niwaki.allocate"), value)
     if isinstance(value, str) and "Allocator" in kind:
         return allocator_named(value)
     if value is not None and "Schedule" in kind:

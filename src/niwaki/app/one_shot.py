@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ..allocate import at_least
 from ..core.errors import TrainError
 from ..criteria import Normalised
 from ..measure import count_flops
@@ -24,6 +25,7 @@ from ..structure import Outcome, Verdict, outcome, verify
 from ..train import reestimate_norms
 from .assemble import device_named, threads, versions
 from .batches import Batches
+from .bottlenecks import bottlenecks
 from .data import Data, load_data
 from .evaluation import check_fit, evaluate, loss_of
 from .folder import RESULT, write_json
@@ -137,7 +139,7 @@ def _cut(request: Request, model: nn.Module, data: Data | None, progress: Shown)
         raise TrainError(
             "an example is needed to follow the model; give --data, or the size of an input: --input 3x32x32"
         )
-    groups = groups_of(model, request.units, example, graph=request.graph)
+    groups = at_least(groups_of(model, request.units, example, graph=request.graph), request.min_share)
     criterion = _criterion(request, has_data=seen is not None)
     plan = planner(request, model, groups, example, progress)
     generator = torch.Generator().manual_seed(request.seed)
@@ -162,6 +164,7 @@ def _cut(request: Request, model: nn.Module, data: Data | None, progress: Shown)
         "verified": {"same": verdict.same, "difference": verdict.difference, "words": verdict.words},
         "groups": [asdict(group) for group in reached.groups],
         "untouched": dict(reached.untouched),
+        "notes": bottlenecks(groups, keep),
         **costs,
         "seconds": round(time.perf_counter() - begun, 2),
         "versions": versions(device_of(model, [example])),

@@ -21,6 +21,7 @@ def prune(
     latency: Annotated[float | None, option("In place of it: the share of the dense latency that may stay.")] = None,
     macs: Annotated[float | None, option("Likewise of its multiplications; several may be given together.")] = None,
     parameters: Annotated[float | None, option("Likewise of its parameters.")] = None,
+    min_share: Annotated[float, typer.Option(help="The least share of every layer's units that stays.")] = 0.0,
     backend: Annotated[
         str | None, option("What is timed: eager, compile or onnxruntime; if named, in any case.")
     ] = None,
@@ -54,7 +55,7 @@ def prune(
 
 _ASKED = {"model", "data", "criterion", "density", "share_of", "allocate", "normalise", "batches", "batch",
           "reestimate", "finetune", "lr", "graph", "size", "seed", "threads", "device", "latency", "macs", "parameters",
-          "backend", "table", "save_table", "latency_batch"}  # fmt: skip
+          "backend", "table", "save_table", "latency_batch", "min_share"}  # fmt: skip
 
 
 def _run(
@@ -97,6 +98,8 @@ def latency_words(found: dict[str, Any]) -> str:
 
 
 def _summary(result: dict[str, Any]) -> str:
+    from ..report.readable import counted
+
     (before, after), (old, new) = result["parameters"], result["macs"]
     lines = [
         f"units       {result['units'][1]:,} of {result['units'][0]:,} stay",
@@ -107,6 +110,7 @@ def _summary(result: dict[str, Any]) -> str:
     if "latency" in result:
         lines.append(f"latency     {latency_words(result['latency'])}")
         lines += [f"note        {words}" for words in result["latency"]["notes"]]
+    lines += [f"note        {words}" for words in result["notes"]]
     if result["dense"]["accuracy"] is not None:
         names = {"cut": "after the cut", "norms": "norms measured anew", "finetuned": "fine-tuned"}
         steps = [f"{names[name]} {found['accuracy']:.2%}" for name, found in result["steps"].items()]
@@ -115,7 +119,7 @@ def _summary(result: dict[str, Any]) -> str:
     if result["untouched"]:
         found = result["untouched"].items()
         why = next((pair for pair in found if not pair[1].startswith("all units of")), next(iter(found)))
-        lines.append(f"untouched   {len(result['untouched'])} tensors, such as {why[0]}: {why[1]}")
+        lines.append(f"untouched   {counted(len(found), 'tensor')}, such as {why[0]}: {why[1]}")
     for name in ("saved", "report"):
         if name in result:
             lines.append(f"{name:11s} {result[name]}")

@@ -36,6 +36,7 @@ class Request:
         latency: in place of it, the share of the dense model's latency that may stay.
         macs: likewise of its multiplications; several costs may be given together.
         parameters: likewise of its parameters.
+        min_share: the least share of every group that stays; see `niwaki.at_least`.
         backend: what runs the models when they are timed; if it is named, they are timed in any case.
         table: a file with a table of latencies, in place of measuring one.
         save_table: where to write the table.
@@ -63,6 +64,7 @@ class Request:
     latency: float | None = None
     macs: float | None = None
     parameters: float | None = None
+    min_share: float = 0.0
     backend: str | None = None
     table: str | None = None
     save_table: str | None = None

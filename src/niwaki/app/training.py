@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..core.errors import TrainError
+from .budgets import NAMES
 from .folder import REPORT
 from .methods import parse_switches
 from .progress import shown
@@ -49,6 +50,11 @@ def train_command(
         if resume:
             result = go_on(out, settings, progress=progress, command=command)
         else:
+            if any(name in settings for name in NAMES):
+                settings = {
+                    "units": "channels",
+                    **settings,
+                }  # what costs are for: single zeros cost as much as any weight
             missing = [f"--{name}" for name in ("model", "data") if name not in settings]
             if missing:
                 raise TrainError(f"{' and '.join(missing)} must be given for a new run, such as zoo:mlp and digits")

@@ -126,6 +126,23 @@ class CostAim:
         return Refill(criterion, self.choose, self.within.limits)
 
 
+def check_aim(density: float | None, budget: Budget | None) -> None:
+    """Check that exactly one of a density and a budget is given.
+
+    Args:
+        density: the share of the units that stays, or none.
+        budget: what the network may cost, or none.
+
+    Raises:
+        BudgetError: both are given, or neither.
+    """
+    if (density is None) == (budget is None):
+        raise BudgetError(
+            "give either density=, the share of the units that stays, or budget=, what the network may cost, such as "
+            f"Latency(0.5, table); {'both' if budget is not None else 'neither'} came"
+        )
+
+
 def aim_of(
     groups: Sequence[Group],
     density: float | None,
@@ -146,14 +163,9 @@ def aim_of(
         The aim.
 
     Raises:
-        BudgetError: both are given, or neither.
         TrainError: a switch that does not go with the aim, or units that come in multiples ranked globally.
     """
-    if (density is None) == (budget is None):
-        raise BudgetError(
-            "give either density=, the share of the units that stays, or budget=, what the network may cost, such as "
-            f"Latency(0.5, table); {'both' if budget is not None else 'neither'} came"
-        )
+    check_aim(density, budget)
     if budget is None:
         odd = [group.name for group in groups if group.multiple_of > 1]
         if odd and ranking.scope == "global":

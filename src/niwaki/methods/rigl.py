@@ -24,9 +24,9 @@ def _check_growth(groups: Sequence[Group], grow: Criterion) -> None:
     dead = [group.name for group in groups if is_dead_at_zero(group)]
     if dead and "grad" in grow.needs:
         raise TrainError(
-            f"{type(grow).__name__} cannot tell which units of group {dead[0]!r} should grow: what makes a removed unit "
-            "and what reads it are both zero, and so are their gradients. Take iee, which lets removed units explore, "
-            "or sparse_evolution, which grows at random"
+            f"{type(grow).__name__} cannot tell which units of group {dead[0]!r} should grow: what makes a removed "
+            "unit and what reads it are both zero, and so are their gradients. Take iee, which lets removed units "
+            "explore, or sparse_evolution, which grows at random"
         )
 
 
@@ -71,9 +71,6 @@ def rigl(
 
     Returns:
         A sparsifier to attach to the optimizer.
-
-    Raises:
-        TrainError: a gradient is to choose among units that have none.
     """
     grow = grow or Gradient()
     _check_growth(groups, grow)
