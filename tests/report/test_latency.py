@@ -99,6 +99,32 @@ def test_predicted_and_measured_lie_on_one_picture(several):
     assert [v for pair in found for v in pair] == pytest.approx([v for pair in wanted for v in pair])
 
 
+def test_the_line_of_both_being_the_same_is_always_in_sight(tmp_path):
+    """Also where what was predicted and what was measured lie far apart."""
+    run = _trained(tmp_path / "run", "iee", 0, 0.9, 0.94)
+    other = _trained(tmp_path / "other", "gmp", 0, 0.8, 0.94)
+    page = _page_of(tmp_path, run, other)
+    svg = figure_called(page, "Predicted against measured").one("svg", "wide")
+    x, y = inverse(svg, "x"), inverse(svg, "y")
+    low, high = points(svg.one("path", "expected").attributes["d"])
+    assert (x(low[0]), y(low[1])) == pytest.approx((0, 0), abs=0.02)
+    assert x(high[0]) == pytest.approx(y(high[1]), abs=0.02)
+    assert x(high[0]) > 0.5 * 11.8  # as far as the predictions reach
+
+
+def test_weights_kept_are_counted_where_whole_channels_went(tmp_path):
+    """Half of the channels have a quarter of the parameters."""
+    run = _trained(tmp_path / "run", "iee", 0, 0.5, 0.94)
+    found = result(run) | {"density": 0.5, "weights_kept": 25_000, "weights_total": 100_000}
+    (run / "result.json").write_text(json.dumps(found))
+    page = _page_of(tmp_path, run)
+    words = page.one("header").text.replace("\N{NO-BREAK SPACE}", " ")
+    assert "25 % of its weights" in words
+    assert "250 of 1,000 dots are filled: 25 % of the weights are left." in words
+    (row,) = comparison([run])
+    assert (row["weights_left"], row["density_reached"]) == (0.25, 0.5)
+
+
 def test_settings_of_the_timer_are_not_mixed(tmp_path):
     runs = [_trained(tmp_path / b, "iee", 0, 0.5, 0.9, backend=b) for b in ("onnxruntime", "eager")]
     page = _page_of(tmp_path, *runs)

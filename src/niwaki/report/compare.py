@@ -70,6 +70,12 @@ def density(run: Run) -> float | None:
     return _last(run, "density") if reached is None else reached
 
 
+def weights_left(run: Run) -> float | None:
+    """The share of the weights that is left: that of all parameters, where whole channels went; else the density."""
+    kept, total = number(run.result, "weights_kept"), number(run.result, "weights_total")
+    return kept / total if kept is not None and total else density(run)
+
+
 def flops(run: Run) -> float | None:
     """Training FLOPs."""
     return _at_end(run, "flops")
@@ -206,6 +212,7 @@ def row(cohort: Cohort, verdict: Verdict) -> dict[str, Any]:
         name: None if (found := spread(cohort, value)) is None else found.mean
         for name, value in [
             ("density_reached", density),
+            ("weights_left", weights_left),
             ("flops", flops),
             ("dense_runs", dense_runs),
             ("seconds", seconds),

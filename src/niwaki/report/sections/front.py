@@ -166,10 +166,10 @@ def _predicted(known: Sequence[tuple[Run, Latency]], facts: Facts) -> Figure | N
         at = backends.index(one.backend)
         words = f"{run.name}, {one.backend}: predicted {moment(expected)}, measured {moment(measured)}"
         marks.append(Mark(_MS * expected, _MS * measured, words, at, at))
-    chart = CloudChart(
-        "Predicted against measured latency", "; ".join(mark.words for mark in marks[:12]), marks,
-        Axis("predicted, milliseconds", plain), Axis("measured, milliseconds", plain), diagonal=True,
-    )  # fmt: skip
+    # From zero, so that the line of both being the same is always in sight.
+    x, y = (Axis(f"{words}, milliseconds", plain, low=0.0) for words in ("predicted", "measured"))
+    words = "; ".join(mark.words for mark in marks[:12])
+    chart = CloudChart("Predicted against measured latency", words, marks, x, y, diagonal=True)
     rows = [
         [Cell(run.name), Cell(one.backend), Cell(moment(a)), Cell(moment(b)), Cell(plain(a / b) if b else "")]
         for run, one, a, b in pairs

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from ..charts.mask import draw_mask, filled_dots
 from ..cohorts import Cohort
-from ..compare import Block, accuracy, dense_runs, density, flops, seconds, spread
+from ..compare import Block, accuracy, dense_runs, flops, seconds, spread, weights_left
 from ..document import sentence
 from ..facts import Facts, weight_words
 from ..read import number
@@ -47,7 +47,7 @@ def headline(facts: Facts) -> Headline:
     block = max(facts.blocks, key=lambda b: len(b.cohorts))
     cohort = _chosen(block)
     tiles = (*_tiles(cohort, block, facts), *([] if facts.has_one_run else [_total(facts)]))
-    left = spread(cohort, density)
+    left = spread(cohort, weights_left)
     if left is None or left.mean >= 1:
         return Headline(_title(facts, cohort), _lead(facts), tiles)
     dots = filled_dots(left.mean)
@@ -64,7 +64,7 @@ def _chosen(block: Block) -> Cohort:
 def _title(facts: Facts, cohort: Cohort) -> str:
     model, data = cohort.task
     if facts.has_one_run:
-        reached, left = spread(cohort, accuracy), spread(cohort, density)
+        reached, left = spread(cohort, accuracy), spread(cohort, weights_left)
         kept = "" if left is None or left.mean >= 1 else f" with {share(left.mean)} of its weights"
         verb = "reaches" if cohort.first.is_finished else "has so far reached"
         if reached is None:
@@ -95,7 +95,7 @@ def _lead(facts: Facts) -> str:
 
 
 def _tiles(cohort: Cohort, block: Block, facts: Facts) -> list[Tile]:
-    reached, left, cost, ratio = (spread(cohort, f) for f in (accuracy, density, flops, dense_runs))
+    reached, left, cost, ratio = (spread(cohort, f) for f in (accuracy, weights_left, flops, dense_runs))
     about = "" if len(block.everyone) == 1 else cohort.label
     below = about
     if reached is not None and reached.n > 1:

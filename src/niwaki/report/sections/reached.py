@@ -124,7 +124,7 @@ def _seeds(values: dict[str, Any]) -> Cell:
 
 def _kept(cohort: Cohort, values: dict[str, Any]) -> Cell:
     kept, total = values["weights_kept"], values["weights_total"]
-    words = share(values["density_reached"])
+    words = share(values["weights_left"])
     if kept is not None and total is not None:
         return Cell(words, f"{weight_words(kept)} of {weight_words(total)}")
     return Cell(words)
