@@ -41,6 +41,7 @@ def setting() -> str:
     return textwrap.dedent(found["code"])
 
 
+@pytest.mark.filterwarnings("ignore:the timings of")  # the machine that runs the tests need not be quiet
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_the_examples_run(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
