@@ -8,36 +8,17 @@ from typing import Any
 
 import numpy as np
 
-from .embedding import Standardise, check_counts, past, present, standardised, window
+from .embedding import Standardise, check_counts, present, standardised
 from .engine import nearest
 from .errors import CausalityError
 from .frame import Floats, as_series, is_constant
 from .index import check_delays, neighbours_of, score_pair
-from .information import information
+from .information import ByInformation
 
 
 @dataclass(frozen=True)
-class EmbeddingEntropy:
-    """Embedding entropy as an index for `score_matrix` and `CausalNetwork`; see `embedding_entropy`.
-
-    Args:
-        order: delays of the past.
-        k: which neighbour sets the radius.
-        theiler: half width of the stretch of time from which no neighbours come; ``order * lag`` by default.
-        lag: steps between delays.
-        signed: leave the sign of the estimate.
-    """
-
-    order: int = 1
-    k: int = 4
-    theiler: int | None = None
-    lag: int = 1
-    signed: bool = False
-
-    @property
-    def window(self) -> int:
-        """Half width of the time window."""
-        return window(self.order, self.lag, self.theiler)
+class EmbeddingEntropy(ByInformation):
+    """Embedding entropy as an index for `score_matrix` and `CausalNetwork`; see `embedding_entropy`."""
 
     def check(self, length: int) -> None:
         """Raises an error where series of this length do not go with the settings."""
@@ -53,16 +34,7 @@ class EmbeddingEntropy:
     def prepare(self, effect: Floats) -> Callable[[Sequence[Floats]], Floats]:
         """The score of any causes ``[T, d]`` of this effect ``[T, d]``; neighbours are searched once for all."""
         near = self.surroundings(effect)
-
-        def scores(causes: Sequence[Floats]) -> Floats:
-            return np.array([self.between(cause, near, np.zeros((len(near), 0))) for cause in causes])
-
-        return scores
-
-    def between(self, cause: Floats, near: Floats, given: Floats) -> float:
-        """Information of the cause's past and an effect's surroundings, given those of a third."""
-        found = information(past(cause, self.order, self.lag), near, given, k=self.k, theiler=self.window)
-        return found if self.signed else abs(found)
+        return lambda causes: np.array([self.estimate(cause, near, np.zeros((len(near), 0))) for cause in causes])
 
 
 def embedding_entropy(
@@ -110,4 +82,4 @@ def embedding_entropy(
     index.check(len(effect))
     if is_constant(cause) or is_constant(effect):
         return 0.0  # nothing acts, or nothing answers
-    return index.between(cause, index.surroundings(effect), index.surroundings(third))
+    return index.estimate(cause, index.surroundings(effect), index.surroundings(third))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from .digamma import digamma_table
-from .embedding import check_counts, check_length
+from .embedding import check_counts, check_length, past, window
 from .engine import engine
 from .errors import CausalityError
 from .frame import Floats, as_series
@@ -58,3 +59,32 @@ def information(x: Floats, y: Floats, z: Floats, *, k: int, theiler: int) -> flo
     )
     psi = digamma_table(len(x) + 1)
     return float(psi[k] + (psi[in_z + 1] - psi[in_xz + 1] - psi[in_yz + 1]).mean())
+
+
+@dataclass(frozen=True)
+class ByInformation:
+    """What the indices share that are one estimate of information between a cause's past and something of the effect.
+
+    Args:
+        order: delays of the past.
+        k: which neighbour sets the radius.
+        theiler: half width of the stretch of time within which states are not compared; ``order * lag`` by default.
+        lag: steps between delays.
+        signed: leave the sign of the estimate.
+    """
+
+    order: int = 1
+    k: int = 4
+    theiler: int | None = None
+    lag: int = 1
+    signed: bool = False
+
+    @property
+    def window(self) -> int:
+        """Half width of the time window."""
+        return window(self.order, self.lag, self.theiler)
+
+    def estimate(self, cause: Floats, of_effect: Floats, given: Floats) -> float:
+        """Information of the past of a cause ``[T, d]`` and blocks ``[T - order lag, d]``; its size unless `signed`."""
+        found = information(past(cause, self.order, self.lag), of_effect, given, k=self.k, theiler=self.window)
+        return found if self.signed else abs(found)

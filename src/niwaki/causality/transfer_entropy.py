@@ -8,34 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from .embedding import Standardise, check_counts, past, window
+from .embedding import Standardise, check_counts, past
 from .frame import Floats
 from .index import check_delays, score_pair
-from .information import information
+from .information import ByInformation
 
 
 @dataclass(frozen=True)
-class TransferEntropy:
-    """Transfer entropy as an index for `score_matrix` and `CausalNetwork`; see `transfer_entropy`.
-
-    Args:
-        order: delays of both pasts.
-        k: which neighbour sets the radius.
-        theiler: half width of the stretch of time within which states are not compared; ``order * lag`` by default.
-        lag: steps between delays.
-        signed: leave the sign of the estimate.
-    """
-
-    order: int = 1
-    k: int = 4
-    theiler: int | None = None
-    lag: int = 1
-    signed: bool = False
-
-    @property
-    def window(self) -> int:
-        """Half width of the time window."""
-        return window(self.order, self.lag, self.theiler)
+class TransferEntropy(ByInformation):
+    """Transfer entropy as an index for `score_matrix` and `CausalNetwork`; see `transfer_entropy`."""
 
     def check(self, length: int) -> None:
         """Raises an error where series of this length do not go with the settings."""
@@ -45,15 +26,7 @@ class TransferEntropy:
     def prepare(self, effect: Floats) -> Callable[[Sequence[Floats]], Floats]:
         """The score of any causes ``[T, d]`` of this effect ``[T, d]``."""
         now, before = effect[self.order * self.lag :], past(effect, self.order, self.lag)
-
-        def scores(causes: Sequence[Floats]) -> Floats:
-            found = [
-                information(past(cause, self.order, self.lag), now, before, k=self.k, theiler=self.window)
-                for cause in causes
-            ]
-            return np.array(found) if self.signed else np.abs(found)
-
-        return scores
+        return lambda causes: np.array([self.estimate(cause, now, before) for cause in causes])
 
 
 def transfer_entropy(
