@@ -167,6 +167,58 @@ def test_two_attributes_of_one_value_fall_each_with_its_own_units():
     same(model, groups, x)
 
 
+class Pieces(nn.Module):
+    """Three lengths in one split, and two other numbers that happen to have the value of one of them."""
+
+    def __init__(self):
+        super().__init__()
+        self.inner, self.both, self.num_heads, self.state, self.chunk = 12, 16, 4, 4, 4
+        self.a, self.b = nn.Linear(6, 32), nn.Linear(12, 6)
+
+    def forward(self, x):
+        gate, h, share = self.a(x).split([self.inner, self.both, self.num_heads], dim=2)
+        wide = (gate * h[..., : self.inner]).unflatten(2, (self.num_heads, -1))
+        other = h[..., self.inner :].unflatten(2, (self.num_heads, -1))
+        few = x[..., : self.state].sum(-1, keepdim=True) + x[..., : self.chunk].prod(-1, keepdim=True)
+        return self.b((wide * (share[..., None] + other)).flatten(2)) * few
+
+
+def test_each_length_of_a_split_falls_with_an_attribute_of_its_own():
+    torch.manual_seed(0)
+    model, x = randomised(Pieces()), torch.randn(2, 5, 6).double()
+    groups = discover(model, x)
+    assert [(group.size, sorted((s.attribute, s.per_unit) for s in group.sizes)) for group in groups] == [
+        (4, [("both", 4), ("inner", 3), ("num_heads", 1)])
+    ]
+    same(model, groups, x)
+
+
+class Product(nn.Module):
+    """A length that is a product of two numbers, one of which counts the units; another divides it by chance."""
+
+    def __init__(self):
+        super().__init__()
+        self.rank, self.heads, self.wide = 6, 4, 3
+        self.a, self.b = nn.Linear(6, 24), nn.Linear(12, 6)
+
+    def forward(self, x):
+        one, two = self.a(x).split([self.heads * self.wide, self.heads * self.wide], dim=2)
+        shares = one.unflatten(2, (self.heads, self.wide)).sum(-1, keepdim=True)
+        return self.b((shares * two.unflatten(2, (self.heads, -1))).flatten(2)) / self.rank
+
+
+def test_a_factor_of_a_length_falls_with_the_units_it_counts():
+    torch.manual_seed(0)
+    model, x = randomised(nn.Sequential(Product(), hidden())), torch.randn(2, 5, 6).double()
+    groups = discover(model, x)
+    assert [(group.name, group.size, group.sizes) for group in groups] == [
+        ("0.a", 4, (Size("0", "heads"),)),
+        ("0.b", 6, ()),
+        ("1.0", 10, ()),
+    ]
+    same(model, groups, x)
+
+
 def test_the_search_in_a_long_network_takes_few_passes(monkeypatch):
     def long(m, x):
         for place, layer in enumerate(m.layers):

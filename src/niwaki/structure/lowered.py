@@ -10,38 +10,66 @@ from dataclasses import replace
 from torch import nn
 
 from ..core.group import Group, Size
-from .falls import falls_at, twins_of
+from .falls import Fall, falls_at, twins_of
 from .trial import Trial
 
 _NOT_SIZES = ("idx", "index", "layer", "depth", "stage", "block", "training", "kernel", "stride", "window", "seed")
 _MOST = 12
 """Ways to lower several attributes together; more are not tried."""
+_FACTORS = 4
+"""Attributes that may be a factor of a size; more are not tried."""
 
 _Choice = Mapping[str, int]
 """Attributes by name, with the place among the falling sizes of the one that each of them holds."""
 
 
-def _candidates(module: nn.Module, size: int) -> list[str]:
+def _numbers(module: nn.Module) -> dict[str, int]:
+    """The whole numbers among a module's attributes that may be sizes."""
     if type(module).__module__.startswith("torch.nn."):
-        return []  # the sizes of torch's own layers follow their tensors
-    names = [name for name, value in vars(module).items() if type(value) is int and value == size and name[0] != "_"]
-    return [name for name in names if not any(word in name for word in _NOT_SIZES)]
+        return {}  # the sizes of torch's own layers follow their tensors
+    found = {name: value for name, value in vars(module).items() if type(value) is int and name[0] != "_"}
+    return {name: value for name, value in found.items() if not any(word in name for word in _NOT_SIZES)}
 
 
-def _choices(module: nn.Module, sizes: Sequence[int]) -> Iterator[_Choice]:
+def _loss(value: int, fall: Fall, loss: int) -> int:
+    """How much an attribute falls with a unit, if it is a size, or a factor of it that a unit has a whole share of."""
+    whole = 1 < value <= fall.size and fall.size % value == 0 and loss * value % fall.size == 0
+    return loss * value // fall.size if whole else 0
+
+
+def _ways(options: Sequence[Sequence[tuple[str, int]]]) -> Iterator[_Choice]:
+    """One of each, none twice; likelier first, and no more than so many."""
+    for way in itertools.islice(itertools.product(*options), _MOST):
+        if len({name for name, _ in way}) == len(way):
+            yield dict(way)
+
+
+def _choices(module: nn.Module, falls: Sequence[Fall]) -> Iterator[_Choice]:
     """One attribute alone, before several together: a number that happens to have the value of a size stays."""
-    places: dict[str, list[int]] = {}
-    for place, size in enumerate(sizes):
-        for name in _candidates(module, size):
-            places.setdefault(name, []).append(place)
-    for name, found in places.items():
-        for place in found:
-            yield {name: place}
-    if len(places) > 1:
-        # Two of one value: each with units of its own, before both with the same.
-        ways = sorted(itertools.islice(itertools.product(*places.values()), _MOST), key=lambda way: -len(set(way)))
-        for way in ways:
-            yield dict(zip(places, way, strict=True))
+    numbers = _numbers(module)
+    pairs = [(name, place) for place, fall in enumerate(falls) for name, value in numbers.items() if value == fall.size]
+    for name, place in pairs:
+        yield {name: place}
+    # Each size by an attribute of its own, as in the lengths of pieces; then every attribute with one of its sizes.
+    by_place = [[pair for pair in pairs if pair[1] == place] for place in dict.fromkeys(place for _, place in pairs)]
+    by_name = [[pair for pair in pairs if pair[0] == name] for name in dict.fromkeys(name for name, _ in pairs)]
+    seen: list[_Choice] = []
+    for way in (*_ways(by_place), *_ways(by_name)):
+        if len(way) > 1 and way not in seen:
+            seen.append(way)
+            yield way
+    factors = [
+        (name, place)
+        for place, fall in enumerate(falls)
+        for name, value in numbers.items()
+        if value != fall.size and all(_loss(value, fall, loss) for loss in fall.losses.values())
+    ]
+    # The likeliest factor counts the units themselves.
+    factors.sort(
+        key=lambda pair: min(_loss(numbers[pair[0]], falls[pair[1]], x) for x in falls[pair[1]].losses.values())
+    )
+    for name, place in factors[:_FACTORS]:
+        yield {name: place}
 
 
 def _sizes(modules: Mapping[str, nn.Module], trial: Trial, place: int, choice: _Choice) -> dict[str, list[Size]]:
@@ -50,13 +78,14 @@ def _sizes(modules: Mapping[str, nn.Module], trial: Trial, place: int, choice: _
     for twin in twins_of(modules, trial, place):
         path, falls = trial.recording.calls[twin].module, falls_at(trial, twin)
         for name, which in choice.items():
-            if which >= len(falls) or getattr(modules[path], name, None) != falls[which].size:
+            value = getattr(modules[path], name, None)
+            if which >= len(falls) or type(value) is not int:
                 continue
             for number, loss in falls[which].losses.items():
-                group = trial.groups[number][0]
+                group, less = trial.groups[number][0], _loss(value, falls[which], loss)
                 known = {(s.module, s.attribute) for s in (*group.sizes, *found.get(group.name, ()))}
-                if (path, name) not in known:
-                    found.setdefault(group.name, []).append(Size(path, name, loss))
+                if less and (path, name) not in known:
+                    found.setdefault(group.name, []).append(Size(path, name, less))
     return found
 
 
@@ -82,7 +111,7 @@ def lowerings(modules: Mapping[str, nn.Module], trial: Trial, place: int) -> Ite
         One trial for each way, likelier ones first.
     """
     module = modules[trial.recording.calls[place].module]
-    for choice in _choices(module, [fall.size for fall in falls_at(trial, place)]):
+    for choice in _choices(module, falls_at(trial, place)):
         lowered = _sizes(modules, trial, place, choice)
         if not lowered:
             continue
