@@ -65,9 +65,9 @@ def test_a_really_smaller_model_trains_the_same(make):
         optimizer = OPTIMIZERS["sgd"](model.parameters())
         if way != "shrunk":
             plan.attach(optimizer)
-            assert way == "masked" or sum(p.numel() for p in model.parameters()) < dense
         train(model, optimizer, range(8), SHAPE)
         if way != "shrunk":
+            assert (sum(p.numel() for p in model.parameters()) < dense) == (way == "materialised")
             plan.detach()
             model = nw.shrink(model, groups, keep)
         results[way] = dict(model.named_parameters())
@@ -82,5 +82,5 @@ def test_one_of_the_two():
     for given in ({}, {"density": 0.5, "budget": nw.Macs(0.5, prices.macs)}):
         with pytest.raises(BudgetError, match="give either density=, .* or budget=, .*; (both|neither) came"):
             nw.static(model, groups, steps=5, **given)
-    with pytest.raises(BudgetError, match="at most .* are asked for, but min_keep and multiple_of keep at least"):
+    with pytest.raises(BudgetError, match="at most .* are asked for .*, but min_keep and multiple_of keep at least"):
         nw.static(model, groups, budget=nw.Macs(0.001, prices.macs), steps=5)

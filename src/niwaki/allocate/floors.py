@@ -30,9 +30,6 @@ def at_least(groups: Sequence[Group], share: float) -> Groups:
     Returns:
         The same groups with their floors.
 
-    Raises:
-        BudgetError: it is no share.
-
     >>> [group.min_keep for group in at_least([Group("a", 16, ()), Group("b", 10, ())], 0.25)]
     [4, 3]
     """

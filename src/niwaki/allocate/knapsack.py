@@ -37,9 +37,9 @@ def _unreachable(problem: Problem, places: Places) -> BudgetError:
         shown = ", ".join(f"{name} ({counts[name]} units, {held[name]:.4g})" for name in names)
         unit, dense = limit.cost.unit, limit.cost.dense
         parts.append(
-            f"at most {limit.most:.6g} {unit} are asked for, but min_keep, multiple_of, step and base keep at least "
-            f"{cost:.6g} of {dense:.6g} {unit} (a share of {cost / dense:.4g}), {limit.cost.fixed:.4g} of it outside "
-            f"the groups; most is held by {shown}"
+            f"at most {limit.most:.6g} {unit} are asked for ({limit.most / dense:.4g} of the dense cost), but "
+            f"min_keep, multiple_of, step and base keep at least {cost:.6g} of {dense:.6g} {unit} "
+            f"({cost / dense:.4g}), {limit.cost.fixed:.4g} of it outside the groups; most is held by {shown}"
         )
     return BudgetError(f"the budget cannot be met: {'; '.join(parts)}. Ask for more, or lower what holds it")
 

@@ -52,6 +52,7 @@ def uniform_width(groups: Sequence[Group], scores: Mapping[str, Tensor], budget:
             return keep_top(groups, scores, counts)
     over = next(limit for limit in limits if limit.cost(counts) > limit.most)
     raise BudgetError(
-        f"at most {over.most:.6g} {over.cost.unit} are asked for, but min_keep and multiple_of keep at least "
-        f"{over.cost(counts):.6g} of {over.cost.dense:.6g}; ask for more, or leave groups out"
+        f"at most {over.most:.6g} {over.cost.unit} are asked for ({over.most / over.cost.dense:.4g} of the dense "
+        f"cost), but min_keep and multiple_of keep at least {over.cost(counts):.6g} of {over.cost.dense:.6g} "
+        f"({over.cost(counts) / over.cost.dense:.4g}); ask for more, lower them, or leave groups out"
     )

@@ -124,6 +124,16 @@ def check_materialise(plan: Plan) -> None:
             )
 
 
+def _holder_of_shapes(model: nn.Module, ema: nn.Module | None) -> str | None:
+    if ema is not None:
+        return "ema= keeps the shapes of the whole model"
+    if is_shared(reduce=True):
+        return "several processes share the gradients"
+    if isinstance(model, nn.parallel.DistributedDataParallel):
+        return "DistributedDataParallel holds gradients of the first ones"
+    return None
+
+
 def check_optimizer(sparsifier: Sparsifier, optimizer: Optimizer, ema: nn.Module | None) -> None:
     """Check that an optimizer and a sparsifier fit together.
 
@@ -136,9 +146,9 @@ def check_optimizer(sparsifier: Sparsifier, optimizer: Optimizer, ema: nn.Module
         TrainError: attached already, a tensor of a group is not the optimizer's or does not learn, or something holds
             the shapes of tensors that are to change.
     """
-    if sparsifier.plan.materialise and (ema is not None or is_shared(reduce=True)):
-        what = "several processes share the gradients" if ema is None else "ema= keeps the shapes of the whole model"
-        raise TrainError(f"materialise=True changes the shapes of the model's tensors, but {what}; leave it out")
+    holder = _holder_of_shapes(sparsifier.model, ema) if sparsifier.plan.materialise else None
+    if holder is not None:
+        raise TrainError(f"materialise=True changes the shapes of the model's tensors, but {holder}; leave it out")
     if sparsifier._optimizer is not None:
         raise TrainError("this sparsifier is attached already; detach() it first")
     check_groups(sparsifier.groups, parameters_of(sparsifier.model))

@@ -88,6 +88,7 @@ class Materialised:
     _whole: dict[str, Tensor] = field(default_factory=dict)
     _state: dict[tuple[str, str], Tensor] = field(default_factory=dict)
     _sizes: dict[str, Any] = field(default_factory=dict)
+    _is_new: bool = False
 
     def check(self) -> None:
         """Check that the groups can be cut at all, before anything is trained.
@@ -108,6 +109,24 @@ class Materialised:
             if isinstance(module, nn.MultiheadAttention):
                 raise TrainError(f"materialise=True cannot cut {name!r} of an nn.MultiheadAttention; leave it out")
 
+    def check_state(self, optimizer: Optimizer, kept: Mapping[str, Axes]) -> None:
+        """Check that the optimizer's state can be cut along with its parameters; a `TrainError` if it cannot.
+
+        Args:
+            optimizer: holds the model's parameters.
+            kept: positions by name and axis.
+        """
+        tensors = tensors_of(self.model)
+        for name, axes in kept.items():
+            for key, value in optimizer.state.get(tensors[name], {}).items():
+                _cut_along(key, value, tensors[name].shape, axes)
+
+    def check_new_state(self, optimizer: Optimizer) -> None:
+        """The same of what the optimizer made in its first step after a cut: not only when the model is widened."""
+        if self._is_new:
+            self.check_state(optimizer, self.kept)
+            self._is_new = False
+
     @torch.no_grad()
     def narrow(self, optimizer: Optimizer, keep: Mapping[str, Tensor]) -> None:
         """Cut the model and the optimizer's state. Groups whose count their grid does not allow stay masked.
@@ -119,6 +138,7 @@ class Materialised:
         fits = {g.name: keep[g.name] for g in self.groups if _fits(g, int(keep[g.name].sum()))}
         cut = cut_from(bare_model(self.model), self.groups, fits)
         tensors = tensors_of(self.model)
+        self.check_state(optimizer, cut.kept)  # before anything changes
         for name, axes in cut.kept.items():
             tensor = tensors[name]
             self._whole[name] = tensor.data
@@ -131,7 +151,7 @@ class Materialised:
             _renew(tensor, sliced(tensor, axes))
             tensor.grad = gradient
         self._sizes = {key: _value(self.model, key) for key in cut.sizes}
-        self.kept = cut.kept
+        self.kept, self._is_new = cut.kept, True
         set_sizes(bare_model(self.model), cut)
 
     @torch.no_grad()

@@ -69,9 +69,13 @@ def transition(sparsifier: Sparsifier, gates: GateMap, home: dict[str, Tensor], 
 def narrow(sparsifier: Sparsifier) -> None:
     """Cut the model to its kept units, if the plan wants it and nothing explores."""
     s, small = sparsifier, sparsifier._body.small
-    if small is not None and not small.kept and not s.is_exploring and s._optimizer is not None:
-        small.narrow(s._optimizer, s._home)
-        s._body.refit()
+    if small is None or s.is_exploring or s._optimizer is None:
+        return
+    if small.kept:
+        small.check_new_state(s._optimizer)
+        return
+    small.narrow(s._optimizer, s._home)
+    s._body.refit()
 
 
 def widen(sparsifier: Sparsifier) -> bool:
