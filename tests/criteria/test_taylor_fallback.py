@@ -45,3 +45,9 @@ def test_without_a_norm_the_filter_and_its_bias_count():
     assert norm_taylor()(group, SIGNALS).tolist() == [5.5, 6.0]
     with pytest.raises(GroupError, match="no slice with the role 'scale' or 'shift'"):
         Taylor(roles=("scale", "shift"))(group, SIGNALS)
+
+
+def test_where_no_named_role_is_played_everything_counts():
+    # States of S4D are read and have no weight of their own that makes them.
+    group = channel_group("c", 2, ("a", SHAPE, 0, 1, "in"))
+    assert norm_taylor()(group, SIGNALS).tolist() == [5.0, 14.0]

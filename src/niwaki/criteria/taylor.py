@@ -48,7 +48,7 @@ class Taylor:
         roles: which slices of a channel count; by default all. ``("in",)`` is the form of Molchanov 2017, activation
             times gradient, and ``("scale", "shift")`` that of 2019 for gates behind a norm.
         fallback: the roles that count where a group has none of ``roles``, such as ``("out", "bias")`` for channels
-            without a norm; by default such a group is an error.
+            without a norm, and where it has none of these either, all slices; by default such a group is an error.
 
     Raises:
         SignalError: another grouping or reduce.
@@ -79,6 +79,12 @@ class Taylor:
         """The weights, and the gradient that ``reduce`` starts from."""
         return frozenset({"weight", _GRADIENT[self.reduce]})
 
+    def _roles_for(self, group: Group) -> tuple[str, ...] | None:
+        if self.roles is None or self.fallback is None:
+            return self.roles
+        have = {where.role for where in group.slices}
+        return next((roles for roles in (self.roles, self.fallback) if have.intersection(roles)), None)
+
     def __call__(self, group: Group, signals: Signals) -> Tensor:
         """Scores ``[size]``.
 
@@ -92,8 +98,7 @@ class Taylor:
         Raises:
             SignalError: a mean over batches of sums inside units, which signals per tensor cannot give.
         """
-        lacks = self.fallback is not None and not any(where.role in (self.roles or ()) for where in group.slices)
-        group = with_roles(group, self.fallback if lacks else self.roles)
+        group = with_roles(group, self._roles_for(group))
         is_mean = self.reduce in ("mean_abs", "sq_mean")
         if is_mean and self.grouping == "inside" and not is_elementwise(group):
             one = "abs_mean" if self.reduce == "mean_abs" else "square"
