@@ -168,7 +168,7 @@ def assemble(settings: Settings, progress: Shown, *, table: LatencyTable | None 
     steps = settings.steps or max(1, round((settings.epochs or 0) * batches.per_epoch))
     optimizer = _optimizer(settings, model)
     few = [batches.at(step) for step in range(4)]
-    groups = at_least(groups_of(model, settings.units, few[0][0][:2]), settings.min_share)
+    groups = at_least(groups_of(model, settings.units, few[0][0][:2]), settings.min_share or 0.0)
     budgets = _budgets(settings, (model, groups, few[0][0]), progress, table)
     sparsifier = make_sparsifier(
         settings.method,

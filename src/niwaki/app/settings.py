@@ -29,7 +29,7 @@ class Settings:
         latency: in place of it, the share of the dense model's latency that may stay.
         macs: likewise of its multiplications; several costs may be given together.
         parameters: likewise of its parameters.
-        min_share: the least share of every group that stays; see `niwaki.at_least`.
+        min_share: the least share of every group that stays; 0 if None; see `niwaki.at_least`.
         backend: what runs the models when they are timed; eager if None.
         table: a file with a table of latencies, in place of measuring one.
         latency_batch: inputs at a time when models are timed.
@@ -58,7 +58,7 @@ class Settings:
     latency: float | None = None
     macs: float | None = None
     parameters: float | None = None
-    min_share: float = 0.0
+    min_share: float | None = None
     backend: str | None = None
     table: str | None = None
     latency_batch: int = 1

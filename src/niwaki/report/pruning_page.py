@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from .document import Cell, Group, Namer, Section, Table, cells
+from .document import Cell, Group, Namer, Section, Table, cells, sentence
 from .latencies import latency_of
 from .readable import compact, count, counted, listed, moment, percent, plain, points, share
 from .sections.headline import Headline, Tile
@@ -108,7 +108,8 @@ def _layers(result: Mapping[str, Any]) -> Section:
         f"{share(max(kept))} of its units."
     )
     table = Table("Asked and reached", ["", "asked", "reached"], _asked_rows(result))
-    return Section("asked", "Asked and reached", "Asked and reached", lead=lead, tables=[table])
+    notes = [f"{sentence(note)}." for note in result.get("notes") or []]
+    return Section("asked", "Asked and reached", "Asked and reached", lead=lead, tables=[table], notes=notes)
 
 
 def _asked_rows(result: Mapping[str, Any]) -> list[list[Cell]]:

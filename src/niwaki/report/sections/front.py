@@ -11,7 +11,7 @@ from ..charts.cloud import CloudChart, Mark, draw_cloud
 from ..charts.scatter import Dot, ScatterChart, draw_scatter, front_of
 from ..cohorts import Cohort
 from ..compare import ENOUGH_SEEDS, accuracy, spread
-from ..document import Cell, Figure, Group, Section, Table, drawn, point_keys
+from ..document import Cell, Figure, Group, Section, Table, drawn, point_keys, sentence
 from ..facts import Facts
 from ..latencies import Latency, latency_of
 from ..read import Run, number
@@ -65,13 +65,13 @@ def latency(facts: Facts) -> Section | None:
 
 def _alone(run: Run, found: Latency, facts: Facts) -> Section:
     section = latency_section(found, facts.name)
-    groups = (run.result or {}).get("groups")
+    groups, said = ((run.result or {}).get(key) for key in ("groups", "notes"))
     if not groups:
         return section
     figure = widths_figure(groups, facts.name(), "Widths")
     return Section(
         section.ident, section.short, section.title, section.lead, [Group("", [figure]), *section.groups],
-        section.tables, section.notes,
+        section.tables, [*section.notes, *(f"{sentence(note)}." for note in said or [])],
     )  # fmt: skip
 
 
@@ -122,7 +122,7 @@ def _front(place: tuple[tuple[str, str], str], points: Sequence[_Point], facts: 
         dots, Axis("measured latency, share of the dense network's", share), Axis(facts.result, share), front=True,
     )  # fmt: skip
     caption = "Up is better, left is faster. The stairs join what no other point beats in both. "
-    caption += "Lines across are the 95 % interval of the latency"
+    caption += "Lines across are the 95\N{NO-BREAK SPACE}% interval of the latency"
     caption += ", those upwards reach from the lowest to the highest seed." if any(d.seeds for d in dots) else "."
     ident = facts.name()
     drawings = drawn(partial(draw_scatter, chart), ident, half=False)

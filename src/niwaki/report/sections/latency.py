@@ -54,7 +54,11 @@ def in_words(found: Latency) -> str:
         return "The latency was predicted, but not measured."
     before, after = moment(found.dense.measured), moment(found.small.measured)
     words = f"{before} before, {after} now: {plain(found.ratio)} of it"
-    words += f" (95 % interval {plain(found.low)} to {plain(found.high)})." if found.low is not None else "."
+    words += (
+        f" (95\N{NO-BREAK SPACE}% interval {plain(found.low)} to {plain(found.high)})."
+        if found.low is not None
+        else "."
+    )
     if found.high is not None and found.high >= 1:
         words += " No gain here."
     elif found.asked is not None and found.low is not None and found.low > found.asked:
