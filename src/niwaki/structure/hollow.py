@@ -20,6 +20,7 @@ _ATOMS = frozenset(
 """Kinds of values that `copy.deepcopy` gives back as they are."""
 
 _EMPTY = (dict, OrderedDict, list, set)
+_HOLDERS = frozenset({"_parameters", "_buffers", "_modules"})
 _OF_ALL = frozenset(vars(nn.Module()))
 """What every module has: no two share it, so that an empty one need not be remembered."""
 
@@ -61,15 +62,15 @@ def _module(module: nn.Module, memo: Memo) -> Any:
     if type(state) is not dict:
         return copy.deepcopy(module, memo)
     double = memo[id(module)] = kind.__new__(kind)
-    fresh = {}
+    fresh = dict(state)
     for name, value in state.items():
         inner = type(value)
         if inner in _ATOMS:
-            fresh[name] = value
-        elif name in _OF_ALL and inner in _EMPTY and not value:
+            continue
+        if inner in _EMPTY and not value and name in _OF_ALL:
             fresh[name] = inner()
-        elif name in ("_parameters", "_buffers", "_modules") and inner in (dict, OrderedDict):
-            fresh[name] = inner((key, _value(item, memo)) for key, item in value.items())
+        elif name in _HOLDERS and inner in (dict, OrderedDict):
+            fresh[name] = inner([(key, _value(item, memo)) for key, item in value.items()])
         else:
             fresh[name] = _value(value, memo)
     if kind.__setstate__ is nn.Module.__setstate__:  # which fills in what models of old files lack
@@ -99,12 +100,10 @@ def hollow(model: nn.Module, make: Callable[[str, Tensor], Tensor]) -> tuple[nn.
     parameters, buffers = dict[str, Tensor](), dict[str, Tensor]()
     for path, module in model.named_modules():
         lead = f"{path}." if path else ""
-        for name, parameter in module._parameters.items():
-            if parameter is not None:
-                parameters[lead + name] = parameter
-        for name, buffer in module._buffers.items():
-            if buffer is not None:
-                buffers[lead + name] = buffer
+        for own, found in ((module._parameters, parameters), (module._buffers, buffers)):
+            for name, tensor in own.items():
+                if tensor is not None:
+                    found[lead + name] = tensor
         # Tensors that are plain attributes stay what they are: not all of them can be copied.
         for value in vars(module).values():
             if isinstance(value, Tensor):

@@ -12,13 +12,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch._ops import OpOverload
+from torch._subclasses.fake_tensor import FakeTensor
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_iter, tree_map
 
 from ..core.errors import GroupError
 from ..core.names import bare_model, plain_name
-from .fake import Hollows
+from .fake import PLAIN, Hollows, forget
 from .hollow import hollow
 from .recording import Call, Example, Recording, Ref
 
@@ -34,6 +35,7 @@ class RecordingError(GroupError):
 
 _SMALL = 64
 _NAMES: dict[OpOverload, tuple[str, ...]] = {}
+_DEVICE = torch.ops.prim.device.default
 
 
 def _names(op: OpOverload) -> tuple[str, ...]:
@@ -52,7 +54,7 @@ class _Notes(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.hollows = hollows
         self.stack = [""]
         # Tensors are kept alive, so that their ids stay theirs.
-        self.seen: dict[int, tuple[Tensor, Ref, torch.Size]] = {}
+        self.seen: dict[int, tuple[Tensor, Ref, tuple[int, ...]]] = {}
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
@@ -60,13 +62,20 @@ class _Notes(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def ref(self, tensor: Tensor) -> Ref:
         """The number of a tensor, a new one if it was never seen or has another shape by now."""
-        known, shape = self.seen.get(id(tensor)), tensor.shape
-        if known is None or known[2] != shape:
-            number = len(self.recording.shapes)
-            known = self.seen[id(tensor)] = (tensor, Ref(number), shape)
-            self.recording.shapes[number] = tuple(shape)
-            self.recording.storage[number] = _storage(tensor)
-        return known[1]
+        known = self.seen.get(id(tensor))
+        if known is not None and known[2] == tensor.shape:
+            return known[1]
+        if known is not None:
+            forget(tensor)
+        return self._numbered(tensor, tuple(tensor.shape))
+
+    def _numbered(self, tensor: Tensor, shape: tuple[int, ...]) -> Ref:
+        number = len(self.recording.shapes)
+        found = Ref(number)
+        self.seen[id(tensor)] = tensor, found, shape
+        self.recording.shapes[number] = shape
+        self.recording.storage[number] = _storage(tensor)
+        return found
 
     def _given(self, value: Any) -> Any:
         """An argument with a `Ref` for every tensor; those never seen before are told from the others."""
@@ -74,24 +83,33 @@ class _Notes(TorchDispatchMode):  # type: ignore[no-untyped-call]
             if id(value) not in self.seen:
                 self.recording.foreign[self.ref(value).number] = value
             return self.ref(value)
-        return [self._given(x) for x in value] if type(value) in (list, tuple) else value
+        if type(value) not in (list, tuple):
+            return value
+        return list(value) if value and type(value[0]) is int else [self._given(x) for x in value]
+
+    def _outs(self, result: Any) -> tuple[Ref | None, ...]:
+        if isinstance(result, Tensor):
+            return (self.ref(result),)
+        flat = tree_iter(result) if type(result) is not tuple or any(type(x) is list for x in result) else result
+        return tuple([self.ref(x) if isinstance(x, Tensor) else None for x in flat])
 
     def __torch_dispatch__(
         self, func: Any, types: Sequence[type], args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         kwargs = kwargs or {}
         if func.namespace == "prim":
-            return func(*args, **kwargs)
+            known = func is _DEVICE and type(args[0]) is FakeTensor
+            return args[0].fake_device if known else func(*args, **kwargs)
         # Before the call: an operator that resizes its argument must not rewrite what went in.
-        given = {name: self._given(value) for name, value in zip(_names(func), args, strict=False)}
+        given = {}
+        for name, value in zip(_names(func), args, strict=False):
+            given[name] = value if type(value) in PLAIN else self._given(value)
         for name, value in kwargs.items():
             given[name] = self._given(value)
         if func is torch.ops.aten.lift_fresh.default and args[0].numel() <= _SMALL:
             self.recording.constants[self.ref(args[0]).number] = args[0]
         result = func(*args, **kwargs) if self.hollows is None else self.hollows.run(func, args, kwargs)
-        flat = (result,) if isinstance(result, Tensor) else tree_iter(result)
-        outs = tuple(self.ref(x) if isinstance(x, Tensor) else None for x in flat)
-        self.recording.calls.append(Call(func, given, outs, self.stack[-1]))
+        self.recording.calls.append(Call(func, given, self._outs(result), self.stack[-1]))
         return result
 
 

@@ -42,7 +42,13 @@ class Call:
     @cached_property
     def given(self) -> tuple[Ref, ...]:
         """The tensors that went in."""
-        return tuple(refs_in(self.args.values()))
+        found = []
+        for value in self.args.values():
+            if type(value) is Ref:
+                found.append(value)
+            elif type(value) is list:
+                found.extend(refs_in(value))
+        return tuple(found)
 
 
 @dataclass(frozen=True, eq=False)
