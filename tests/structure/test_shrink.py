@@ -12,7 +12,7 @@ from torch import nn
 from torch.optim.swa_utils import AveragedModel
 from torch.utils._pytree import tree_leaves
 
-from niwaki.core import GroupError, cut_of
+from niwaki.core import Group, GroupError, Slice, cut_of
 from niwaki.structure import apply_cut, shrink
 from tests.structure.cut_nets import NETS, oracle, whole_state
 from tests.structure.declared import cut_at, group, kept
@@ -223,3 +223,44 @@ def test_slices_of_a_buffer_may_be_declared_by_hand():
     small = shrink(holder, [g], {"a": kept(4, 1, 2)})
     assert small[1].num_features == 2
     assert small(torch.randn(3, 2)).shape == (3, 2)
+
+
+class Keeping(nn.Module):
+    """Keeps what it made of a parameter for the next pass in evaluation mode, and drops it when trained."""
+
+    def __init__(self):
+        super().__init__()
+        self.a, self.b, self.table = nn.Linear(5, 4), nn.Linear(4, 2), nn.Parameter(torch.randn(4))
+        self.kept = {}
+
+    def train(self, mode=True):
+        super().train(mode)
+        if mode:
+            self.kept = {}
+        return self
+
+    def forward(self, x):
+        if self.training or "table" not in self.kept:
+            self.kept["table"] = self.table.sigmoid()
+        return self.b(self.a(x) * self.kept["table"])
+
+
+@pytest.mark.parametrize("inplace", [False, True])
+def test_what_a_module_kept_of_its_whole_tensors_is_dropped(inplace):
+    torch.manual_seed(0)
+    model = nn.Sequential(Keeping(), nn.Dropout()).eval()
+    model[1].training = True  # each module has a mode of its own
+    x = torch.randn(3, 5)
+    with torch.no_grad():
+        wanted_all = model[0](x)
+    rows = torch.arange(4)[:, None]
+    slices = [Slice(f"0.{name}", tuple(model.get_parameter(f"0.{name}").shape), dim, rows)
+              for name, dim in (("a.weight", 0), ("a.bias", 0), ("table", 0), ("b.weight", 1))]  # fmt: skip
+    one, keep = Group("a", 4, tuple(slices), kind="channel"), {"a": torch.tensor([True, False, True, False])}
+    with torch.no_grad():
+        h = (x @ model[0].a.weight.T + model[0].a.bias) * model[0].table.sigmoid()
+        wanted = h[:, [0, 2]] @ model[0].b.weight[:, [0, 2]].T + model[0].b.bias
+    small = shrink(model, [one], keep, inplace=inplace)
+    torch.testing.assert_close(small[0](x), wanted)
+    assert (small.training, small[0].training, small[1].training) == (False, False, True)
+    assert inplace or torch.equal(model[0](x), wanted_all)

@@ -53,6 +53,16 @@ def _fresh(model: nn.Module, cut: Cut, *, gradients: bool) -> dict[int, Tensor]:
     return fresh
 
 
+def _drop_kept(model: nn.Module) -> None:
+    """Let modules drop what they made of their tensors and keep between passes in evaluation mode."""
+    # By custom they do so when the mode changes; each module has its own mode back afterwards.
+    modes = [(module, module.training) for module in model.modules()]
+    model.train(True)
+    model.train(modes[0][1])
+    for module, mode in modes:
+        module.training = mode
+
+
 def set_sizes(model: nn.Module, cut: Cut) -> None:
     """Write the new values of attributes on a model whose tensors are cut, and ready the layers that need more.
 
@@ -68,6 +78,7 @@ def set_sizes(model: nn.Module, cut: Cut) -> None:
             module.flatten_parameters()
         if isinstance(module, nn.MultiheadAttention) and is_uneven(module):
             even_out(module)
+    _drop_kept(model)
 
 
 def _smaller_copy(model: nn.Module, cut: Cut) -> nn.Module:
