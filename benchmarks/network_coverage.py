@@ -4,21 +4,23 @@
 
 Every network runs in a process of its own, with a limit of time, and leaves a file under --runs; what is there is not
 repeated. Exact: the dense network with the removed units' parameters set to zero gives what the smaller one gives.
-Torch-Pruning runs in the same process, where it is installed: the time of its dependency graph, and what it keeps.
+Torch-Pruning runs in the same process: the time of its dependency graph, and what it keeps.
 Times are seconds of the processor, the lesser of two runs each, so that what else the machine does hardly counts.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import math
+import multiprocessing
 import resource
-import subprocess
-import sys
+import signal
 import time
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +32,7 @@ from torch.utils._pytree import tree_iter
 
 import niwaki as nw
 
+FORK = multiprocessing.get_context("fork")  # what is imported stays so
 FAMILIES = ("torchvision", "transformers", "others", "timm")
 
 
@@ -42,10 +45,10 @@ def arguments() -> argparse.Namespace:
         "--earlier", type=Path, help="where Torch-Pruning failed in the runs there, it is not tried again"
     )
     parser.add_argument("--limit", type=float, default=300, help="seconds for one network, all in all")
+    parser.add_argument("--other-limit", type=float, default=60, help="seconds of the processor for Torch-Pruning")
     parser.add_argument("--minutes", type=float, default=math.inf, help="begin no network after so many minutes")
     parser.add_argument("--largest", type=float, default=400e6, help="leave out networks of more parameters")
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--one", help="run this network alone and print the result")
     parser.add_argument("--collect", action="store_true", help="only gather what is there")
     return parser.parse_args()
 
@@ -156,13 +159,17 @@ def ours(model: nn.Module, example: Any) -> dict[str, Any]:
     return result
 
 
-def theirs(model: nn.Module, example: Any) -> dict[str, Any]:
+def _late(*_: object) -> None:
+    raise TimeoutError("not done in time")
+
+
+def theirs(model: nn.Module, example: Any, limit: float) -> dict[str, Any]:
     """Torch-Pruning on the same network: its graph, then half of every group by magnitude; outputs are left whole."""
     import torch_pruning as tp
 
     model.eval()
-    tiny = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 2))
-    tp.DependencyGraph().build_dependency(tiny, example_inputs=torch.zeros(1, 4))
+    signal.signal(signal.SIGVTALRM, _late)
+    signal.setitimer(signal.ITIMER_VIRTUAL, limit)
     try:
         times = [timed(lambda: tp.DependencyGraph().build_dependency(model, example))[1] for _ in range(2)]
         outputs = [m for m in model.modules() if isinstance(m, nn.Linear) and m.out_features == 1000]
@@ -190,50 +197,59 @@ def other_failed(address: str, given: argparse.Namespace) -> dict[str, Any] | No
     return None if found["runs"] else found
 
 
-def one(address: str, given: argparse.Namespace) -> dict[str, Any]:
-    warnings.simplefilter("ignore")
-    torch.set_num_threads(given.threads)
+def one(address: str, given: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """What is found; at first without Torch-Pruning, should that not come back."""
     torch.manual_seed(0)
-    # The first use of either loads half of torch; that is not what is measured.
-    nw.discover(nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 2)), torch.zeros(1, 4))
     model, example = networks.case(address)
     if count(model) > given.largest:
-        return {"network": address, "skipped": f"{count(model):,} parameters"}
+        yield {"network": address, "skipped": f"{count(model):,} parameters"}
+        return
     liven(model)
     result = {"network": address, "runs": True, **ours(model, example)}
     known = other_failed(address, given)
-    if known is not None:
-        return result | {"torch_pruning": known}
+    yield result | {"torch_pruning": known or {"runs": False, "error": "ended"}}
+    if known is None:
+        fresh, example = networks.case(address)
+        yield result | {"torch_pruning": theirs(fresh, example, given.other_limit)}
+
+
+def _child(address: str, given: argparse.Namespace, results: Connection) -> None:
     try:
-        import torch_pruning  # noqa: F401
-    except ModuleNotFoundError:
-        return result
-    print(json.dumps(result), flush=True)  # what is known so far, should the other one not come back
-    fresh, example = networks.case(address)
-    return result | {"torch_pruning": theirs(fresh, example)}
+        for found in one(address, given):
+            results.send(found)
+    except Exception as error:  # whatever it raises is what is recorded
+        results.send({"network": address, "runs": False, "error": f"{type(error).__name__}: {str(error)[:300]}"})
 
 
 def measured(address: str, given: argparse.Namespace) -> dict[str, Any]:
-    command = [sys.executable, __file__, "--one", address, "--threads", str(given.threads),
-               "--largest", str(given.largest)]  # fmt: skip
-    command += ["--earlier", str(given.earlier)] if given.earlier else []
+    """The last that a process of its own has to say within the limit of time."""
+    found = {"network": address, "runs": False, "error": f"not done in {given.limit:g} s"}
+    results, end = FORK.Pipe(duplex=False)
+    child = FORK.Process(target=_child, args=(address, given, end))
+    child.start()
+    end.close()
+    latest = time.monotonic() + given.limit
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=given.limit)
-        out, words = done.stdout, done.stderr
-    except subprocess.TimeoutExpired as late:
-        out = late.stdout.decode() if isinstance(late.stdout, bytes) else late.stdout or ""
-        words = f"not done in {given.limit:g} s"
-    lines = [line for line in out.splitlines() if line.startswith("{")]
-    if not lines:
-        return {
-            "network": address,
-            "runs": False,
-            "error": (words.strip().splitlines() or ["it said nothing"])[-1][:300],
-        }
-    found: dict[str, Any] = json.loads(lines[-1])
-    if found.get("runs") and "torch_pruning" not in found:
-        found["torch_pruning"] = {"runs": False, "error": words.strip().splitlines()[-1][:200] if words else "ended"}
+        while results.poll(max(0, latest - time.monotonic())):
+            found = results.recv()
+    except EOFError:
+        pass  # it has ended
+    child.kill()
+    child.join()
     return found
+
+
+def warm(threads: int) -> None:
+    """The first use of anything loads half of torch; that is not what is measured."""
+    import torch_pruning as tp
+
+    for library in ("timm", "torchvision", "transformers"):
+        importlib.import_module(library)
+    warnings.simplefilter("ignore")
+    torch.set_num_threads(threads)
+    tiny = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 2))
+    nw.discover(tiny, torch.zeros(1, 4))
+    tp.DependencyGraph().build_dependency(tiny, example_inputs=torch.zeros(1, 4))
 
 
 def geometric(ratios: list[float]) -> float | None:
@@ -265,9 +281,7 @@ def collect(given: argparse.Namespace) -> None:
 
 def main() -> None:
     given = arguments()
-    if given.one:
-        print(json.dumps(one(given.one, given)))
-        return
+    warm(given.threads)
     begun = time.monotonic()
     given.runs.mkdir(parents=True, exist_ok=True)
     wanted = given.networks or (name for family in given.families for name in networks.names(family))
