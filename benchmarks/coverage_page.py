@@ -18,7 +18,10 @@ biases and zero-initialised tensors are randomised: a layer of zeros would hide 
 network with the removed units' parameters set to zero, and nothing else, gives what the smaller network gives, to 1e-4
 of the largest output. *Kept* is the share of the parameters that is left. Torch-Pruning 1.6.1 runs in the same process
 with its own defaults, half of every group by magnitude, where it can; *graph* is the time its dependency graph takes,
-beside the time of our discovery, which includes the proof on a smaller copy.
+beside the time of our discovery, which includes the proof on a smaller copy. Both are seconds of the processor with one
+thread, the lesser of two runs. *As a graph* is what `graph=True` and `nw.shrink_graph` cut beyond it, where the model's
+own code fixes a size (as `C // num_heads` does): groups, of these heads, and what is kept then, exact where not said
+otherwise.
 
     python benchmarks/network_coverage.py
     python benchmarks/discovery_at_scale.py
@@ -30,14 +33,20 @@ TAIL = """
 
 * Exact is not accurate: nothing here was trained. What a cut costs in accuracy is a matter of criterion and tuning.
 * Where a norm runs over the residual stream (transformers), the stream stays; heads and hidden channels go.
-* Of timm's 98 architecture files those in the table were reached so far; the script goes on where it was stopped.
-* Heads stay where the code computes their width from the input (`C // num_heads`); the reasons of each network are in
-  `benchmarks/results/network_coverage.json`, under `left_out`.
-* One pass each, on a busy machine with one thread: seconds are good for their order of magnitude, ratios within a row
-  for more.
+* Of timm, the smallest variant of each of its {files} architecture files counts; the table has those reached.
+* In Mamba-2 a norm runs over all heads that share their input and output matrices: they go together, and a model with
+  one such set (`n_groups=1`) can lose none of them unless what the norm sees may change (`inexact=True`).
+* The reasons for what stays in each network are in `benchmarks/results/network_coverage.json`, under `left_out`.
+* Other programs ran on the machine: seconds are good for their order of magnitude, ratios within a row for more.
 """
 
-COLUMNS = "network | exact | relative difference | groups (heads) | kept | discovery, s | shrink, s | Torch-Pruning: "
+FILES = 98
+"""Architecture files of timm 1.0.31."""
+
+COLUMNS = (
+    "network | exact | relative difference | groups (heads) | kept | as a graph: groups (heads), kept | discovery, s | "
+    "shrink, s | Torch-Pruning: kept; graph, s"
+)
 
 
 def families(rows: dict[str, Any]) -> str:
@@ -49,28 +58,38 @@ def families(rows: dict[str, Any]) -> str:
         ratio = found["discovery_time_over_torch_pruning"]
         lines.append(
             f"| {family} | {found['networks']} | {found['runs']} | {found['exact']} | {found['torch_pruning_runs']} | "
-            f"{'' if ratio is None else ratio} |"
+            f"{'' if ratio is None else f'{ratio:.2f}'} |"
         )
     return "\n".join(lines)
 
 
+def as_graph(found: dict[str, Any]) -> str:
+    if not found:
+        return ""
+    words = f"{found['groups']} ({found['heads']}), "
+    if not found["runs"]:
+        return f"{words}**no**: {found['error'][:80].replace('|', '/')}"
+    return f"{words}{found['kept']:.2f}{'' if found['exact'] else ', **not exact**'}"
+
+
 def table(rows: list[dict[str, Any]]) -> str:
     lines = [
-        f"| {COLUMNS}kept; graph, s |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- |",
+        f"| {COLUMNS} |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     for row in rows:
         name = row["network"].partition(":")[2]
         if "skipped" in row:
-            lines.append(f"| {name} | left out: {row['skipped']} | | | | | | |")
+            lines.append(f"| {name} | left out: {row['skipped']} | | | | | | | |")
         elif not row.get("runs"):
-            lines.append(f"| {name} | **no**: {row['error'][:80].replace('|', '/')} | | | | | | |")
+            lines.append(f"| {name} | **no**: {row['error'][:80].replace('|', '/')} | | | | | | | |")
         else:
             other = row.get("torch_pruning", {})
             theirs = f"{other['kept']:.2f}; {other['graph_seconds']:.2f}" if other.get("runs") else "does not run"
             exact = "yes" if row["exact"] else "**no**" if row["groups"] else "nothing to cut"
             lines.append(
                 f"| {name} | {exact} | {row['relative']:.0e} | {row['groups']} ({row['heads']}) | {row['kept']:.2f} | "
+                f"{as_graph(row.get('as_graph', {}))} | "
                 f"{row['discovery_seconds']:.2f} | {row['shrink_seconds']:.2f} | {theirs} |"
             )
     return "\n".join(lines)
@@ -101,7 +120,7 @@ def main() -> None:
     for family, rows in found["networks"].items():
         print(f"\n## {family}\n")
         print(table(rows))
-    print(TAIL.rstrip())
+    print(TAIL.format(files=FILES).rstrip())
 
 
 if __name__ == "__main__":
