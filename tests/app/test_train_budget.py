@@ -224,3 +224,13 @@ def test_what_it_refuses(tmp_path, changed, error, message):
     with pytest.raises(error, match=message):
         train(settings(**changed), tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_a_method_without_budgets_says_so_before_anything_is_measured(tmp_path, monkeypatch):
+    def never(*_, **__):
+        raise AssertionError("nothing is to be measured for a run that cannot begin")
+
+    monkeypatch.setattr("niwaki.app.budgets.latency_table", never)
+    for method, message in {"gmp": "takes a density and no budget", "dense": "a dense run removes nothing"}.items():
+        with pytest.raises(BudgetError, match=message):
+            train(settings(method=method, units="channels", latency=0.5), tmp_path / "run")

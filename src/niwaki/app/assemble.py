@@ -26,7 +26,7 @@ from .batches import Batches
 from .budgets import Budgets, make_budgets
 from .data import Data, load_data
 from .evaluation import check_fit, laid_out, loss_of
-from .methods import groups_of, make_sparsifier, method_named
+from .methods import check_aim, groups_of, make_sparsifier
 from .models import load_model
 from .progress import Shown
 from .settings import Settings
@@ -131,8 +131,6 @@ def _budgets(
     model, groups, example = parts
     if not settings.costs.shares:
         return None
-    if settings.method == "dense":
-        raise BudgetError("a dense run removes nothing, so that it has no budget; leave the budget or the method out")
     if not is_structured(groups):
         raise BudgetError(
             f"a budget of cost is for what makes tensors smaller, and --units {settings.units} does not: give --units "
@@ -154,7 +152,7 @@ def assemble(settings: Settings, progress: Shown, *, table: LatencyTable | None 
     Returns:
         The parts.
     """
-    method_named(settings.method)  # before anything that takes time
+    check_aim(settings.method, has_budget=bool(settings.costs.shares))  # before anything that takes time
     device = device_named(settings.device)
     _seed_everything(settings.seed)
     data = load_data(settings.data)

@@ -179,20 +179,28 @@ def _resolved(parameter: inspect.Parameter, value: Any) -> Any:
     return value
 
 
-def _aim(
-    name: str, parameters: Mapping[str, Any], density: float | None, budget: Sequence[CostBudget]
-) -> dict[str, Any]:
-    """The keyword for what is asked: a density or a budget.
+def check_aim(name: str, *, has_budget: bool) -> None:
+    """Check that a method takes what is asked: a density or a budget of cost.
+
+    Args:
+        name: of the method.
+        has_budget: whether a budget is asked.
 
     Raises:
         BudgetError: the method takes the other one.
     """
-    if budget and "budget" not in parameters:
+    parameters = inspect.signature(method_named(name)).parameters
+    if name == "dense":
+        if has_budget:
+            raise BudgetError(
+                "a dense run removes nothing, so that it has no budget; leave the budget or the method out"
+            )
+        return
+    if has_budget and "budget" not in parameters:
         takers = [each for each in METHODS if "budget" in inspect.signature(method_named(each)).parameters]
         raise BudgetError(f"the method {name!r} takes a density and no budget of cost; {', '.join(takers)} take one")
-    if not budget and "density" not in parameters:
+    if not has_budget and "density" not in parameters:
         raise BudgetError(f"the method {name!r} needs a budget of cost: give --latency, --macs or --parameters")
-    return {"budget": list(budget)} if budget else {"density": density}
 
 
 def make_sparsifier(
@@ -239,7 +247,8 @@ def make_sparsifier(
             )
     chosen = {switch: _resolved(parameters[switch], value) for switch, value in switches.items()}
     usual = {key: value for key, value in (("probe", probe), ("example", example)) if key in parameters}
-    usual |= _aim(name, parameters, density, budget)
+    check_aim(name, has_budget=bool(budget))
+    usual |= {"budget": list(budget)} if budget else {"density": density}
     try:
         return method(model, groups, steps=steps, seed=seed, **usual, **chosen)
     except NiwakiError:

@@ -66,7 +66,7 @@ def halp(
     """
     if events < 1 or every < 1 or begin < 0:
         raise TrainError(f"HALP needs events >= 1, every >= 1, begin >= 0; got {events}, {every}, {begin}")
-    check_steps(steps - begin, every * events, f"{events} prunings {every} steps apart (events=, every=)")
+    check_steps(steps - begin, every * events, f"a run of {events} prunings {every} steps apart (events=, every=)")
     choose = Knapsack(solver, chunk)
     limits = reachable(groups, budget, choose).limits
     at = [begin + every * k for k in range(events + 1)]
