@@ -9,6 +9,7 @@ from torch import nn
 import niwaki.structure.replay as replay
 from niwaki.core import Size
 from niwaki.structure import shrink
+from niwaki.structure.blame import Search
 from niwaki.structure.discover import discover
 from tests.structure.nets import Net, described, random_keep, randomised, run, zeroed
 
@@ -232,4 +233,25 @@ def test_the_search_in_a_long_network_takes_few_passes(monkeypatch):
     assert [group.name for group in groups] == [f"layers.{place}" for place in range(39) if place != 7]
     assert "without these units the code of 'Net' does something else" in groups.left_out["layers.7.bias"]
     assert len(passes) < 16  # six to halve 39 groups, a few for guesses; not one for each group
+    same(model, groups, x)
+
+
+def test_a_search_that_may_not_go_on_leaves_what_it_could_not_tell_apart(monkeypatch):
+    monkeypatch.setattr(replay, "Search", lambda modules, tried: Search(modules, tried, left=1))
+
+    def branching(m, x):
+        y = m.layers[3](x)
+        y = torch.tanh(y) if m.layers[4].out_features == 6 else torch.relu(y)
+        return torch.cat([m.out[3](y), *(m.out[k](m.layers[k](x)) for k in (0, 1, 2, 4, 5))], 1)
+
+    layers, out = (nn.ModuleList(nn.Linear(*sizes) for _ in range(6)) for sizes in ((5, 6), (6, 2)))
+    model = randomised(Net(branching, layers=layers, out=out))
+    x = torch.randn(3, 5).double()
+    groups = discover(model, x)
+    # One halving tells that the first three of six groups do no harm.
+    assert [group.name for group in groups] == ["layers.0", "layers.1", "layers.2"]
+    for place in (3, 4, 5):
+        assert groups.left_out[f"layers.{place}.bias"].startswith(
+            "without some of these units, which could not be told apart, the code of 'Net' does something else "
+        )
     same(model, groups, x)
