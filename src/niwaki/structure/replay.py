@@ -82,8 +82,8 @@ def prove(model: nn.Module, example: Example, trial: Trial) -> tuple[list[Group]
         The groups, and for each one left out the reason.
     """
     left: dict[str, str] = {}
-    search = Search(dict(model.named_modules()), partial(_first_difference, model, example))
     found = _first_difference(model, example, trial)
+    search = Search({} if found is None else dict(model.named_modules()), partial(_first_difference, model, example))
     while trial.groups and found is not None:
         mended = _mended(model, example, trial, found)
         if mended is None:

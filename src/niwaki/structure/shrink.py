@@ -14,7 +14,7 @@ from ..core.errors import GroupError
 from ..core.group import Group
 from ..core.names import bare_model, parameters_of
 from .attention import even_out, is_uneven
-from .cutting import cut_from, owner_of, tensors_of
+from .cutting import cut_from, modules_of, owner_of, tensors_of
 from .surgery import Cuts, ready_optimizer, sliced
 
 
@@ -57,10 +57,12 @@ def _drop_kept(model: nn.Module) -> None:
     """Let modules drop what they made of their tensors and keep between passes in evaluation mode."""
     # By custom they do so when the mode changes; each module has its own mode back afterwards.
     modes = [(module, module.training) for module in model.modules()]
+    if all(type(module).train is nn.Module.train and "train" not in vars(module) for module, _ in modes):
+        return
     model.train(True)
     model.train(modes[0][1])
     for module, mode in modes:
-        module.training = mode
+        vars(module)["training"] = mode
 
 
 def set_sizes(model: nn.Module, cut: Cut) -> None:
@@ -70,9 +72,10 @@ def set_sizes(model: nn.Module, cut: Cut) -> None:
         model: the smaller model, without wrappers.
         cut: what it kept.
     """
+    modules = modules_of(model)
     for key, value in cut.sizes.items():
         path, _, attribute = key.rpartition(".")
-        setattr(owner_of(model, path), attribute, value)
+        setattr(bare_model(modules[path]) if path in modules else owner_of(model, path), attribute, value)
     for module in model.modules():
         if isinstance(module, nn.RNNBase):
             module.flatten_parameters()
