@@ -16,6 +16,8 @@ from .trial import Trial
 _NOT_SIZES = ("idx", "index", "layer", "depth", "stage", "block", "training", "kernel", "stride", "window", "seed")
 _MOST = 12
 """Ways to lower several attributes together; more are not tried."""
+_TRIES = 24
+"""Ways to come past one call, all in all."""
 _FACTORS = 4
 """Attributes that may be a factor of a size; more are not tried."""
 
@@ -111,7 +113,7 @@ def lowerings(modules: Mapping[str, nn.Module], trial: Trial, place: int) -> Ite
         One trial for each way, likelier ones first.
     """
     module = modules[trial.recording.calls[place].module]
-    for choice in _choices(module, falls_at(trial, place)):
+    for choice in itertools.islice(_choices(module, falls_at(trial, place)), _TRIES):
         lowered = _sizes(modules, trial, place, choice)
         if not lowered:
             continue
