@@ -148,7 +148,7 @@ FROZEN = {
     "groups in the code": Row(
         lambda: Net(lambda m, x: m.h(functional.conv2d(m.a(x), m.w, groups=4)), a=Conv(3, 4, 1), w=param(4, 1, 1, 1),
                     h=Conv(4, 2, 1)),
-        (2, 3, 2, 2), {}, {"a.weight": "the number of groups is given by the code"},
+        (2, 3, 2, 2), {}, {"a.weight": "the code of 'Net' fixes a size here that no attribute of it controls"},
     ),
     # What depends on the position, or on all units at once.
     "rolled": Row(between(lambda h, m: h.roll(1, -1)), (2, 5), {}, left("rolled by a fixed number of positions")),

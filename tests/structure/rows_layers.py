@@ -54,6 +54,18 @@ LAYERS = {
             "1": ("channel", 3, "1.bias/0*2 1.weight/0*2 2.weight/1*2"),
         },
     ),
+    "a fixed filter over each channel, which the code counts": Row(
+        lambda: Net(lambda m, x: m.b(functional.conv2d(h := m.a(x), m.blur, groups=h.shape[1])).sum((2, 3)),
+                    a=nn.Conv2d(3, 5, 1), b=nn.Conv2d(5, 2, 1), blur=nn.Buffer(torch.rand(5, 1, 2, 2))),
+        (2, 3, 4, 4),
+        {"a": ("channel", 5, "a.bias/0 a.weight/0 b.weight/1 blur/0")},
+    ),
+    "a sum of filtered channels": Row(
+        lambda: Net(lambda m, x: functional.conv2d(h := m.a(x), m.blur, groups=h.shape[1]).sum(1),
+                    a=nn.Conv2d(3, 5, 1), blur=nn.Buffer(torch.rand(5, 1, 2, 2))),
+        (2, 3, 4, 4),
+        {"a": ("channel", 5, "a.bias/0 a.weight/0 blur/0")},
+    ),
     "depthwise convolution": Row(
         lambda: nn.Sequential(nn.Conv2d(3, 5, 1), nn.Conv2d(5, 5, 3, groups=5), nn.ReLU(), nn.Conv2d(5, 2, 1)),
         (2, 3, 4, 4),

@@ -30,6 +30,8 @@ def convolution(site: Site) -> Sequence[Axes | None]:
         outputs = _grouped(site, channels, weight, groups, turned)
     bias = site.get("bias")
     zero = weight.axes[1 if turned and groups == 1 else 0].zero
+    if groups == channels.size == outputs.size:
+        zero = zero or channels.zero  # each channel by itself
     if bias is not None:
         outputs = space.unify(outputs, bias.axes[0])
         zero = zero and bias.axes[0].zero
@@ -74,11 +76,9 @@ def _grouped(site: Site, channels: Axis, weight: Tracked, groups: int, turned: b
 
 
 def _follow(site: Site, axis: Axis, weight: Tracked, count: int) -> None:
-    """The number of groups is written in the layer; where it is not, it must stay."""
+    """The number of groups is written in the layer; where it is not, the proof tells whether the code counts them."""
     if axis.ids is None:
         return
     module = site.counter("groups", count, weight)
-    if module is None:
-        site.space.freeze(axis, "the number of groups is given by the code")
-    else:
+    if module is not None:
         site.space.followers.append(Follower(axis.ids, module, "groups"))
