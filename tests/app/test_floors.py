@@ -12,6 +12,7 @@ from niwaki.app.bottlenecks import bottlenecks
 from niwaki.app.cli import app
 from niwaki.app.models import load_model
 from niwaki.app.one_shot import cut
+from niwaki.app.prune_command import latency_words
 from niwaki.app.request import Request
 from niwaki.app.run import train
 from niwaki.app.settings import Settings
@@ -112,6 +113,20 @@ def test_prune_says_it():
     assert "note        conv" in done.stdout
     assert "--min-share 0.25 keeps a quarter of every layer" in done.stdout
     assert "untouched   1 tensor, such as" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("high", "calm", "end"),
+    [
+        (0.9, False, "eager"),
+        (1.1, True, "eager: no gain here"),
+        (1.1, False, "restless, so time it again with niwaki bench"),
+    ],
+)
+def test_no_gain_and_no_certain_gain(high, calm, end):
+    small = {"measured": 0.01, "ratio": 0.5, "low": 0.3, "high": high, "predicted": None}
+    found = {"dense": {"measured": 0.02}, "small": small, "asked": None, "backend": "eager", "calm": calm}
+    assert latency_words(found).endswith(end)
 
 
 def test_a_budget_stands_for_channels_and_static_for_one_width(tmp_path):

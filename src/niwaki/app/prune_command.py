@@ -94,7 +94,10 @@ def latency_words(found: dict[str, Any]) -> str:
         asked += f"; predicted {small['predicted'] / dense['predicted']:.2f}"
     words = f"dense {1e3 * dense['measured']:.3g} ms -> {1e3 * small['measured']:.3g} ms ({small['ratio']:.2f}{asked})"
     words += f", 95 % interval {small['low']:.2f} to {small['high']:.2f}, {found['backend']}"
-    return words if small["high"] < 1 else f"{words}: no gain here"
+    if small["high"] < 1:
+        return words
+    restless = "no certain gain here: the machine was restless, so time it again with niwaki bench"
+    return f"{words}: {'no gain here' if found['calm'] else restless}"
 
 
 def _summary(result: dict[str, Any]) -> str:
