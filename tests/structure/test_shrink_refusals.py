@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from typing import cast
 
 import pytest
@@ -129,3 +130,14 @@ def test_compiled_parts_are_cut_under_their_plain_names():
     for inplace in (False, True):
         small = shrink(model, [g], {"a": kept(6, 1, 4)}, inplace=inplace)
         assert torch.equal(small(x), wanted(x))
+
+
+@pytest.mark.parametrize("place", [-1, 6])
+def test_positions_that_an_axis_does_not_have(place):
+    model = NETS["mlp"].make()
+    whole = NETS["mlp"].groups(model)[0]
+    index = torch.arange(6)[:, None].clone()
+    index[2] = place
+    wrong = replace(whole, slices=(replace(whole.slices[0], index=index), *whole.slices[1:]))
+    with pytest.raises(GroupError, match=rf"names positions .*{place} .*of an axis of 'first.weight' that has 6; make"):
+        shrink(model, [wrong], {whole.name: kept(6, 0, 1)})

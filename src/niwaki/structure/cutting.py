@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -11,22 +11,37 @@ from torch import Tensor, nn
 from ..core.cut import Cut
 from ..core.errors import BudgetError, GroupError
 from ..core.group import Group, check_groups
-from ..core.names import bare_model, parameters_of, plain_name
+from ..core.names import bare_model, plain_name
+from .positions import kept_positions
 from .resize import Seen, Value, resized
+
+
+class Held(NamedTuple):
+    """A parameter or buffer of a model, and the module that has it."""
+
+    name: str
+    tensor: Tensor
+    owner: nn.Module
+    is_parameter: bool
+
+
+def held_by(model: nn.Module) -> list[Held]:
+    """Parameters, then buffers, shared ones once, found in one walk over the modules."""
+    found: tuple[list[Held], list[Held]] = ([], [])
+    seen = set[int]()
+    for path, module in model.named_modules():
+        lead = f"{path}." if path else ""
+        for held, kind, is_parameter in zip((module._parameters, module._buffers), found, (True, False), strict=True):
+            for name, tensor in held.items():
+                if tensor is not None and id(tensor) not in seen:
+                    seen.add(id(tensor))
+                    kind.append(Held(lead + name, tensor, module, is_parameter))
+    return found[0] + found[1]
 
 
 def tensors_of(model: nn.Module) -> dict[str, Tensor]:
     """Parameters and buffers by qualified name, shared ones once, as the unwrapped model calls them."""
-    found: tuple[dict[str, Tensor], dict[str, Tensor]] = ({}, {})
-    seen = set[int]()
-    for path, module in bare_model(model).named_modules():
-        lead = f"{plain_name(path)}." if path else ""
-        for held, kind in zip((module._parameters, module._buffers), found, strict=True):
-            for name, tensor in held.items():
-                if tensor is not None and id(tensor) not in seen:
-                    seen.add(id(tensor))
-                    kind[lead + name] = tensor
-    return found[0] | found[1]
+    return {plain_name(one.name): one.tensor for one in held_by(bare_model(model))}
 
 
 def modules_of(model: nn.Module) -> dict[str, nn.Module]:
@@ -89,41 +104,6 @@ def _check_buffers(groups: Sequence[Group], tensors: Mapping[str, Tensor]) -> No
                 )
 
 
-def kept_positions(groups: Sequence[Group], keep: Mapping[str, Tensor]) -> dict[str, dict[int, Tensor]]:
-    """The positions that no group removes, ascending, by tensor and axis; axes that lose nothing are absent.
-
-    Args:
-        groups: the groups.
-        keep: ``[size]`` booleans per group name; groups without an entry stay whole.
-
-    Returns:
-        Positions ``[n]`` on the CPU.
-
-    Raises:
-        GroupError: units that are no whole rows and columns, or an axis of which nothing would be left.
-    """
-    stays: dict[tuple[str, int], Tensor] = {}
-    for group in groups:
-        if group.name not in keep or bool(keep[group.name].all()):
-            continue
-        gone = ~keep[group.name].cpu()
-        for where in (*group.slices, *group.buffers):
-            if where.dim is None or where.index is None:
-                raise GroupError(
-                    f"the units of group {group.name!r} are {group.kind}s inside of {where.tensor!r}: they can be "
-                    "masked, not cut out; shrink takes groups of whole rows and columns, such as channels and heads"
-                )
-            axis = where.dim % len(where.shape)
-            row = stays.setdefault((where.tensor, axis), torch.ones(where.shape[axis], dtype=torch.bool))
-            row[where.index.cpu()[gone].reshape(-1)] = False
-    kept: dict[str, dict[int, Tensor]] = {}
-    for (name, axis), row in stays.items():
-        if not bool(row.any()):
-            raise GroupError(f"the groups together would remove all of axis {axis} of {name!r}; keep more of them")
-        kept.setdefault(name, {})[axis] = row.nonzero().squeeze(1)
-    return kept
-
-
 def why_not_cut(name: str, tensor: Tensor, owner: nn.Module) -> str:
     """Why a tensor of a model cannot be cut, with the remedy; empty if it can.
 
@@ -141,9 +121,12 @@ def why_not_cut(name: str, tensor: Tensor, owner: nn.Module) -> str:
             "torch.nn.utils.parametrize.remove_parametrizations(module, name, leave_parametrized=True), and make the "
             "groups anew"
         )
-    plain = tensor.data if isinstance(tensor, nn.Parameter) else tensor
-    if tensor.layout != torch.strided or type(plain) is not Tensor:
-        return f"{name!r} is a {type(plain).__name__} of layout {tensor.layout}; only dense tensors are cut"
+    if tensor.layout != torch.strided or type(tensor) not in (Tensor, nn.Parameter):
+        plain = tensor.data if isinstance(tensor, nn.Parameter) else tensor
+        if tensor.layout != torch.strided or type(plain) is not Tensor:
+            return f"{name!r} is a {type(plain).__name__} of layout {tensor.layout}; only dense tensors are cut"
+    if not owner._forward_pre_hooks:
+        return ""
     hooks = {type(hook).__name__: hook for hook in owner._forward_pre_hooks.values()}
     for kind in ("WeightNorm", "SpectralNorm"):
         if kind in hooks:
@@ -215,18 +198,22 @@ def positions_from(
         keep: ``[size]`` booleans per group name; groups without an entry stay whole.
 
     Returns:
-        Positions by tensor and axis. A `BudgetError` if ``keep`` is not what the groups allow.
-
-    Raises:
-        GroupError: groups and model do not belong together, or a tensor cannot be cut.
+        Positions by tensor and axis. A `BudgetError` if ``keep`` is not what the groups allow, a `GroupError` if groups
+        and model do not belong together, or a tensor cannot be cut.
     """
-    tensors, modules = tensors_of(model), modules_of(model)
-    check_groups(groups, parameters_of(model))
-    _check_buffers(groups, tensors)
+    return _positions(groups, keep, held_by(bare_model(model)))
+
+
+def _positions(
+    groups: Sequence[Group], keep: Mapping[str, Tensor], held: Sequence[Held]
+) -> dict[str, dict[int, Tensor]]:
+    owners = {plain_name(one.name): one for one in held}
+    check_groups(groups, {name: one.tensor for name, one in owners.items() if one.is_parameter})
+    _check_buffers(groups, {name: one.tensor for name, one in owners.items()})
     check_keep(groups, keep)
     kept = kept_positions(groups, keep)
     for name in kept:
-        why = why_not_cut(name, tensors[name], modules[name.rpartition(".")[0]])
+        why = why_not_cut(name, owners[name].tensor, owners[name].owner)
         if why:
             raise GroupError(why)
     return kept
@@ -245,13 +232,14 @@ def cut_from(model: nn.Module, groups: Sequence[Group], keep: Mapping[str, Tenso
         ``keep`` is not what the groups allow, a `GroupError` if groups and model do not belong together, or layers
         would not fit afterwards.
     """
-    kept = positions_from(model, groups, keep)
-    tensors, modules = tensors_of(model), modules_of(model)
+    held = held_by(bare_model(model))
+    kept = _positions(groups, keep, held)
+    tensors = {plain_name(one.name): one.tensor for one in held}
     by_tensor = {id(tensors[name]): axes for name, axes in kept.items()}
     declared = _declared(model, groups, keep)
     sizes = {key_of(name, attribute): v for name, values in declared.items() for attribute, v in values.items()}
-    for name, module in modules.items():
-        own = [*module.parameters(recurse=False), *module.buffers(recurse=False)]
+    for name, module in modules_of(model).items():
+        own = [*module._parameters.values(), *module._buffers.values()]
         own += module.out_proj.parameters() if isinstance(module, nn.MultiheadAttention) else []
         settled = declared.get(name, {})
         if settled or any(id(tensor) in by_tensor for tensor in own):

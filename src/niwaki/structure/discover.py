@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from torch import Tensor, nn
+from torch import nn
 
 from ..core.group import Groups
 from ..core.names import bare_model, plain_name
 from .axes import Space, fixed
-from .cutting import why_not_cut
+from .cutting import held_by, why_not_cut
 from .record import RecordingError, record, record_training
 from .recording import Example
 from .replay import prove
@@ -24,18 +24,16 @@ from .walk import Walk, walk
 
 def stored_of(model: nn.Module, space: Space) -> list[Stored]:
     """Parameters and buffers, with fresh axes where they can be cut."""
-    parameters = dict(model.named_parameters())
-    tensors: dict[str, Tensor] = {**parameters, **dict(model.named_buffers())}
     stored = []
-    for name, tensor in tensors.items():
-        why = why_not_cut(name, tensor, model.get_submodule(name.rpartition(".")[0]))
+    for name, tensor, owner, is_parameter in held_by(model):
+        why = why_not_cut(name, tensor, owner)
         if why or not (tensor.is_floating_point() or tensor.is_complex()):
             axes: Axes = tuple(fixed(size, why or "a table of whole numbers") for size in tensor.shape)
         else:
             axes = tuple(
-                space.fresh(size, zero=name in parameters, leaf=(name, dim)) for dim, size in enumerate(tensor.shape)
+                space.fresh(size, zero=is_parameter, leaf=(name, dim)) for dim, size in enumerate(tensor.shape)
             )
-        stored.append(Stored(name, tuple(tensor.shape), axes, name in parameters))
+        stored.append(Stored(name, tuple(tensor.shape), axes, is_parameter))
     return stored
 
 

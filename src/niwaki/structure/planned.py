@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from ..core.errors import BudgetError
 from ..core.group import Group, Groups, check_groups
 from ..core.names import bare_model, parameters_of
-from .cutting import cut_from, kept_positions
+from .cutting import cut_from
+from .positions import kept_positions
 from .shrink import apply_cut
 
 _SHOWN = 12

@@ -32,7 +32,7 @@ class Seen:
     def tensor(self, name: str) -> Tensor | None:
         """One of the layer's tensors, its children's by dotted name; None where the layer goes without."""
         owner, _, own = name.rpartition(".")
-        found = getattr(self.module.get_submodule(owner), own, None)
+        found = getattr(self.module.get_submodule(owner) if owner else self.module, own, None)
         return found if isinstance(found, Tensor) else None
 
     def shape(self, name: str) -> Shape:
@@ -57,7 +57,7 @@ class Seen:
             return int(self.value(attribute))
         parts, whole = int(getattr(self.module, attribute)), self.tensor(tensor)
         kept = None if whole is None else self.cuts(whole).get(axis)
-        if whole is None or kept is None:
+        if whole is None or kept is None or parts == 1:
             return parts
         rows = rows or whole.shape[axis]
         counts = (kept[kept < rows] // (rows // parts)).bincount(minlength=parts).tolist()

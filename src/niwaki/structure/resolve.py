@@ -84,6 +84,16 @@ def _link(product: Product, side: str) -> tuple[Ids, Ids]:
     return product.whole.ravel(), along
 
 
+def _apart(roots: Ids, pending: Sequence[Product]) -> list[Product]:
+    """Of all that hang together the first: what is decided for one changes nothing for the others."""
+    ends = [np.concatenate((p.whole.ravel(), p.outer, p.inner)) for p in pending]
+    along = joined(roots, [(ids, np.broadcast_to(ids[:1], ids.shape)) for ids in ends])
+    firsts: dict[int, Product] = {}
+    for product in pending:
+        firsts.setdefault(int(along[product.outer[0]]), product)
+    return list(firsts.values())
+
+
 def resolve(space: Space) -> Units:
     """Join what belongs together, and decide along which factor each merged axis is cut.
 
@@ -106,7 +116,8 @@ def resolve(space: Space) -> Units:
         decided = [(product, _forced(product, held)) for product in pending]
         if not any(side for _, side in decided):
             heads = [(p, "outer") for p in pending if batches[roots[p.outer]].any() and not held[p.outer].any()]
-            chosen = heads or [(pending[0], _preferred(pending[0], held, (blurred | made)[roots]))]
+            worse = (blurred | made)[roots]
+            chosen = heads or [(p, _preferred(p, held, worse)) for p in _apart(roots, pending)]
             notes += [Note(p.inner if side == "outer" else p.outer, _WHOLE) for p, side in chosen]
             continue
         notes += [Note(ids, notes[marks[roots[p.whole.flat[0]]]].why) for p, side in decided if side == "none"

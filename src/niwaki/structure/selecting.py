@@ -39,7 +39,9 @@ def names_of(model: nn.Module, chosen: Names) -> list[str]:
     Raises:
         GroupError: a module of another model, or a name that fits nothing.
     """
-    names = []
+    names: list[str] = []
+    if not isinstance(chosen, str | nn.Module) and not chosen:
+        return names
     modules = {module: plain_name(name) for name, module in bare_model(model).named_modules()}
     # One name stands for a list of one: a string would otherwise be read letter by letter.
     for entry in [chosen] if isinstance(chosen, str | nn.Module) else chosen:

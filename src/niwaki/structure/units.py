@@ -35,19 +35,19 @@ class _Places:
 
 
 def _places(stored: Sequence[Stored], units: Units, *, exact_only: bool) -> _Places:
-    axes = [(tensor, dim) for tensor in stored for dim, axis in enumerate(tensor.axes) if axis.ids is not None]
-    unit, number, place = [np.empty(0, np.int64)], [np.empty(0, np.int64)], [np.empty(0, np.int64)]
-    for which, (tensor, dim) in enumerate(axes):
-        ids = tensor.axes[dim].ids
-        assert ids is not None
-        roots = units.roots[ids]
-        free = units.frozen[roots] < 0
-        if exact_only:
-            free &= units.blurred[roots] < 0
-        unit.append(roots[free])
-        place.append(np.flatnonzero(free))
-        number.append(np.full(len(unit[-1]), which))
-    return _Places(np.concatenate(unit), np.concatenate(number), np.concatenate(place), axes)
+    axes, ids = [], [np.empty(0, np.int64)]
+    for tensor in stored:
+        for dim, axis in enumerate(tensor.axes):
+            if axis.ids is not None:
+                axes.append((tensor, dim))
+                ids.append(axis.ids)
+    unit, sizes = units.roots[np.concatenate(ids)], np.array([len(own) for own in ids])
+    number = np.repeat(np.arange(len(ids)) - 1, sizes)
+    place = np.arange(len(unit)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    free = units.frozen[unit] < 0
+    if exact_only:
+        free &= units.blurred[unit] < 0
+    return _Places(unit[free], number[free], place[free], axes)
 
 
 def _families(places: _Places, units: Units) -> Iterator[Ids]:
@@ -61,37 +61,49 @@ def _families(places: _Places, units: Units) -> Iterator[Ids]:
     np.add.at(sums, places.unit, words[places.axis])
     sums[units.blurred >= 0] += words[-1]
     sums[units.whole] += words[-2]
-    members, first = np.unique(places.unit, return_index=True)
-    order = np.argsort(first, kind="stable")
-    members = members[order]
+    first = np.full(len(units.roots), -1)
+    first[places.unit[::-1]] = np.arange(len(places.unit))[::-1]  # of several places the last one written stands
+    members = np.flatnonzero(first >= 0)
+    members = members[np.argsort(first[members], kind="stable")]
     _, starts, family = np.unique(sums[members], return_index=True, return_inverse=True)
+    by = np.argsort(family, kind="stable")
+    pieces = np.split(members[by], np.cumsum(np.bincount(family))[:-1])
     for which in np.argsort(starts, kind="stable"):
-        yield members[family == which]
+        yield pieces[which]
 
 
-def _spots(places: _Places, families: Sequence[Ids], count: int) -> Iterator[Ids]:
-    """Which of all places belong to each family, found for all families at once."""
-    family = np.full(count, -1)
+@dataclass(frozen=True, eq=False)
+class _Order:
+    """For every atom the family whose unit it is, or -1, and which one it is there."""
+
+    family: Ids
+    rank: Ids
+
+
+def _order(families: Sequence[Ids], count: int) -> _Order:
+    family, rank = np.full(count, -1), np.full(count, -1)
     for which, members in enumerate(families):
         family[members] = which
-    of_place = family[places.unit]
-    order = np.argsort(of_place, kind="stable")
-    bounds = np.searchsorted(of_place[order], np.arange(len(families) + 1))
-    for begin, end in zip(bounds[:-1], bounds[1:], strict=True):
-        yield order[begin:end]
+        rank[members] = np.arange(len(members))
+    return _Order(family, rank)
 
 
-def _slices(places: _Places, mine: Ids, rank: Ids, roles: Mapping[tuple[str, int], str]) -> list[tuple[Stored, Slice]]:
-    size = int(rank[places.unit[mine]].max()) + 1
-    mine = mine[np.lexsort((places.place[mine], rank[places.unit[mine]], places.axis[mine]))]
-    axis = places.axis[mine]
-    starts = np.flatnonzero(np.r_[True, axis[1:] != axis[:-1]])
-    result = []
-    for begin, end in zip(starts, np.r_[starts[1:], len(mine)], strict=True):
-        tensor, dim = places.axes[axis[begin]]
-        index = torch.from_numpy(places.place[mine[begin:end]].reshape(size, -1).copy())
+def _slices(
+    places: _Places, families: Sequence[Ids], order: _Order, roles: Mapping[tuple[str, int], str]
+) -> list[list[tuple[Stored, Slice]]]:
+    """Where the units of each family lie, found for all at once: sorted by family, axis, unit and place."""
+    of = order.family[places.unit]
+    # Axis and place ascend already; one key, since sorting by each in turn takes as many sorts.
+    key = (of * len(places.axes) + places.axis) * (order.rank.max(initial=0) + 1) + order.rank[places.unit]
+    by = np.argsort(key, kind="stable")
+    of, axis, place = of[by], places.axis[by], places.place[by]
+    starts = np.flatnonzero(np.r_[True, (axis[1:] != axis[:-1]) | (of[1:] != of[:-1])]) if len(by) else by
+    result: list[list[tuple[Stored, Slice]]] = [[] for _ in families]
+    for begin, end in zip(starts.tolist(), [*starts[1:].tolist(), len(by)], strict=False):
+        which, (tensor, dim) = int(of[begin]), places.axes[axis[begin]]
+        index = torch.from_numpy(place[begin:end].reshape(len(families[which]), -1).copy())
         role = roles.get((tensor.name, dim), "")
-        result.append((tensor, Slice(tensor.name, tensor.shape, dim, index, role=role)))
+        result[which].append((tensor, Slice(tensor.name, tensor.shape, dim, index, role=role)))
     return result
 
 
@@ -103,20 +115,28 @@ def _name(slices: Sequence[Slice], kind: str) -> str:
     return owner if owner and leaf in ("weight", "bias") else makers[0]
 
 
-def _sizes(space: Space, units: Units, rank: Ids, count: int) -> Iterator[Size]:
-    """The numbers in the model's code that fall with these units, with each as much as with the others."""
+def _sizes(space: Space, units: Units, families: Sequence[Ids], order: _Order) -> list[list[Size]]:
+    """The numbers in the model's code that fall with the units of each family, with each as much as with the others."""
+    result: list[list[Size]] = [[] for _ in families]
     # A layer that is called twice is noted twice, and falls once.
     for follower in {(f.module, f.attribute): f for f in space.followers}.values():
-        ranks = rank[units.roots[follower.ids]]
-        counts = np.bincount(ranks[ranks >= 0], minlength=count) if (ranks >= 0).any() else ranks[:0]
-        if len(counts) and counts.min() == counts.max():
-            yield Size(follower.module, follower.attribute, int(counts[0]))
+        roots = units.roots[follower.ids]
+        of = order.family[roots]
+        for which in set(of.tolist()) - {-1}:
+            counts = np.bincount(order.rank[roots[of == which]], minlength=len(families[which]))
+            if counts.min() == counts.max():
+                result[which].append(Size(follower.module, follower.attribute, int(counts[0])))
+    return result
 
 
-def _least(space: Space, units: Units, members: Ids) -> int:
-    """How many units must stay: two, if an axis that they alone fill must keep more than one position."""
-    lone = [units.roots[ids] for ids in space.plural if len(ids) == len(members)]
-    return 2 if any(np.isin(roots, members).all() for roots in lone) else 1
+def _least(space: Space, units: Units, families: Sequence[Ids], order: _Order) -> list[int]:
+    """How many units of each must stay: two, if an axis that they alone fill must keep more than one position."""
+    least = [1] * len(families)
+    for ids in space.plural:
+        of = order.family[units.roots[ids]]
+        if of[0] >= 0 and len(ids) == len(families[of[0]]) and (of == of[0]).all():
+            least[of[0]] = 2
+    return least
 
 
 def make_groups(
@@ -134,17 +154,19 @@ def make_groups(
         The groups with their units ``[size]``, by the first tensor they lie in. Kinds are ``channel`` and ``head``.
     """
     places = _places(stored, units, exact_only=exact_only)
-    rank = np.full(len(units.roots), -1)
-    groups, names = [], Counter[str]()
     families = list(_families(places, units))
-    for members, spots in zip(families, _spots(places, families, len(units.roots)), strict=True):
-        least = _least(space, units, members)
+    order = _order(families, len(units.roots))
+    rows = zip(
+        families,
+        _slices(places, families, order, space.roles),
+        _sizes(space, units, families, order),
+        _least(space, units, families, order),
+        strict=True,
+    )
+    groups, names = [], Counter[str]()
+    for members, found, sizes, least in rows:
         if len(members) <= least:
             continue
-        rank[members] = np.arange(len(members))
-        found = _slices(places, spots, rank, space.roles)
-        sizes = tuple(_sizes(space, units, rank, len(members)))
-        rank[members] = -1
         slices = tuple(where for tensor, where in found if tensor.is_parameter)
         if not slices:
             continue
@@ -159,7 +181,7 @@ def make_groups(
             min_keep=least,
             exact=bool((units.blurred[members] < 0).all()),
             buffers=tuple(where for tensor, where in found if not tensor.is_parameter),
-            sizes=sizes,
+            sizes=tuple(sizes),
         )
         groups.append((group, members))
     return groups
