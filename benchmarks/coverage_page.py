@@ -19,9 +19,9 @@ network with the removed units' parameters set to zero, and nothing else, gives 
 of the largest output. *Kept* is the share of the parameters that is left. Torch-Pruning 1.6.1 runs in the same process
 with its own defaults, half of every group by magnitude, where it can; *graph* is the time its dependency graph takes,
 beside the time of our discovery, which includes the proof on a smaller copy. Both are seconds of the processor with one
-thread, the lesser of two runs. *As a graph* is what `graph=True` and `nw.shrink_graph` cut beyond it, where the model's
-own code fixes a size (as `C // num_heads` does): groups, of these heads, and what is kept then, exact where not said
-otherwise.
+thread, the least of up to five runs. *As a graph* is what `graph=True` and `nw.shrink_graph` cut beyond it, where the
+model's own code fixes a size (as `C // num_heads` does): groups, of these heads, and what is kept then, exact where not
+said otherwise.
 
     python benchmarks/network_coverage.py
     python benchmarks/discovery_at_scale.py
