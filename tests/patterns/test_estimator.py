@@ -133,6 +133,7 @@ def test_scikit_learn_takes_it_as_one_of_its_own(data):
         (np.eye(4), [1, 1, 1, 1], None, "label is '1' for every sample"),
         (np.eye(4), [0, 1, 0, 1], [1, None, 1, 1], "the covariate 'group' is missing for 1 of 4 samples"),
         ({"a": [1, 1, 1, 1]}, [0, 1, 0, 1], None, "no column makes an item: a holds for every sample"),
+        (np.zeros((4, 0)), [0, 1, 0, 1], None, "no column makes an item: X has none; give columns in which samples"),
         (np.eye(3), [0, 1, 0], None, "no pattern could be significant at alpha=0.05"),
     ],
 )

@@ -143,8 +143,8 @@ class SignificantPatterns:
             if count != features.samples:
                 raise PatternError(f"there are {count} {name} for {features.samples} samples; give one for each")
         if not features.names:
-            why = "; ".join(f"{name} {reason}" for name, reason in list(features.left_out.items())[:5])
-            raise PatternError(f"no column makes an item: {why}")
+            why = "; ".join(f"{name} {reason}" for name, reason in list(features.left_out.items())[:5]) or "X has none"
+            raise PatternError(f"no column makes an item: {why}; give columns in which samples differ")
         how: dict[str, Any] = {"workers": self.workers, "compiled": self.compiled, "progress": self.progress}
         found = significant_patterns(features.table, labels.values, strata.values, search, **how)
         self.findings_: Findings = found
@@ -245,10 +245,12 @@ def _strata(groups: Any, samples: int) -> Strata:
 
 
 def _results(found: Findings, names: tuple[str, ...]) -> Table:
-    patterns = [tuple(names[item] for item in items) for items in found.items]
+    # All members at once: there may be a million of them, and one by one they would take as long as the search.
+    members, ends = list(map(names.__getitem__, found.members.tolist())), found.offsets.tolist()
+    patterns = [tuple(members[start:end]) for start, end in zip(ends, ends[1:], strict=False)]
     columns: dict[str, Any] = {
         "items": patterns,
-        "size": [len(items) for items in patterns],
+        "size": np.diff(found.offsets).tolist(),
         "samples": found.support.tolist(),
         "cases": found.cases.tolist(),
         "odds_ratio": found.odds_ratio.tolist(),

@@ -154,9 +154,10 @@ def _out_of_reach(layout: Layout, search: Search) -> str:
     best = float(p_value(envelope(layout.sizes, layout.sizes, layout.ones)))
     if best <= search.alpha:
         return ""
+    strata = "1 stratum" if len(layout.sizes) == 1 else f"{len(layout.sizes)} strata"
     return (
         f"no pattern could be significant at alpha={search.alpha}: with {int(layout.sizes.sum())} samples in "
-        f"{len(layout.sizes)} strata the smallest p-value in reach is {best:.3g}; it takes more samples, fewer strata, "
+        f"{strata} the smallest p-value in reach is {best:.3g}; it takes more samples, fewer strata, "
         "or strata that hold both labels"
     )
 
