@@ -91,6 +91,7 @@ def cases() -> dict[str, Case]:
 
 def correlation(recorded: Recorded) -> ScoreMatrix:
     values = np.abs(np.corrcoef(np.stack(list(recorded.series.values()))))
+    values = (values + values.T) / 2  # the same both ways, to the last digit
     np.fill_diagonal(values, np.nan)
     empty = np.zeros((0, *values.shape))
     return ScoreMatrix(tuple(recorded.series), values, METHODS["Granger, order 2"], "zscore", empty)
@@ -155,7 +156,8 @@ def cell(case: Case, made: list[Recorded], name: str) -> dict[str, Any]:
                 scores = score_matrix(recorded.series, replace(method, lag=case.lag), surrogates=how)
             except CausalityError as error:
                 return {"refused": str(error)}
-        rows.append(judged(scores, recorded) | (flow(scores, recorded) if "Tokyo" in scores.names else {}))
+        is_flow = method is not None and "Tokyo" in scores.names
+        rows.append(judged(scores, recorded) | (flow(scores, recorded) if is_flow else {}))
     return {"seeds": rows, "processor_seconds": round(time.process_time() - begun, 1)}
 
 

@@ -27,7 +27,7 @@ from torch import nn
 import niwaki as nw
 from niwaki.app.batches import Batches
 from niwaki.app.data import Data, load_data, ready
-from niwaki.app.evaluation import loss_of
+from niwaki.app.evaluation import laid_out, loss_of, precise
 from niwaki.app.models import load_model
 from niwaki.report.picture_attributes import confusability, picture_attributes
 from niwaki.report.subgroups import audit
@@ -50,8 +50,12 @@ def arguments() -> argparse.Namespace:
 
 
 @torch.no_grad()
-def scores(model: nn.Module, data: Data) -> Scores:
-    return np.concatenate([model.eval()(ready(data, x)).numpy() for x in torch.split(data.test[0], 500)])
+def scores(model: nn.Module, data: Data, precision: str = "fp32") -> Scores:
+    model, found = model.eval(), []
+    for x in torch.split(data.test[0], 500):
+        with precise(x.device, precision):
+            found.append(model(laid_out(ready(data, x), True)).float().numpy())
+    return np.concatenate(found)
 
 
 def kept(file: Path, make: Any) -> Scores:
@@ -104,7 +108,7 @@ def scratch_pairs(given: argparse.Namespace, data: Data) -> Iterator[tuple[dict[
     """Facts, scores before and scores after of every run that is finished, and of its dense one."""
 
     def of(run: Path) -> Scores:
-        return kept(given.kept / "scratch" / f"{run.name}.npy", lambda: scores(trained(run), data))
+        return kept(given.kept / "scratch" / f"{run.name}.npy", lambda: scores(trained(run), data, "bf16"))
 
     for file in sorted(given.runs.glob("*/result.json")):
         method, density, seed = file.parent.name.rsplit("@", 2)
