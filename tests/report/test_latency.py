@@ -112,28 +112,6 @@ def test_the_line_of_both_being_the_same_is_always_in_sight(tmp_path):
     assert x(high[0]) > 0.5 * 11.8  # as far as the predictions reach
 
 
-def test_weights_kept_are_counted_where_whole_channels_went(tmp_path):
-    """Half of the channels have a quarter of the parameters."""
-    run = _trained(tmp_path / "run", "iee", 0, 0.5, 0.94)
-    found = result(run) | {"density": 0.5, "weights_kept": 25_000, "weights_total": 100_000}
-    (run / "result.json").write_text(json.dumps(found))
-    page = _page_of(tmp_path, run)
-    words = page.one("header").text.replace("\N{NO-BREAK SPACE}", " ")
-    assert "25 % of its weights" in words
-    assert "250 of 1,000 dots are filled: 25 % of the weights are left." in words
-    (row,) = comparison([run])
-    assert (row["weights_left"], row["density_reached"]) == (0.25, 0.5)
-
-
-def test_what_was_noted_of_widths_stands_on_both_pages(tmp_path):
-    words = "conv1 keeps 1 of 16 channels: a remedy"
-    run = _trained(tmp_path / "run", "iee", 0, 0.5, 0.94)
-    (run / "result.json").write_text(json.dumps(result(run) | {"notes": [words]}))
-    assert "Conv1 keeps 1 of 16 channels: a remedy." in _page_of(tmp_path, run).one("section", id="latency").text
-    page = parse(pruning_page(cut_result() | {"notes": [words]}, "niwaki prune"))
-    assert "Conv1 keeps 1 of 16 channels: a remedy." in page.one("section", id="asked").text
-
-
 def test_settings_of_the_timer_are_not_mixed(tmp_path):
     runs = [_trained(tmp_path / b, "iee", 0, 0.5, 0.9, backend=b) for b in ("onnxruntime", "eager")]
     page = _page_of(tmp_path, *runs)
