@@ -164,7 +164,8 @@ def test_an_error_names_the_module_and_the_reason():
     with pytest.raises(GroupError) as caught:
         discover(model, torch.zeros(2, 5))
     message = str(caught.value)
-    assert message.startswith("Sequential could not be recorded: in module '1.1' RuntimeError: addmm: mat1 and mat2 ")
+    assert message.startswith("Sequential could not be recorded: in module '1.1' RuntimeError: ")
+    assert "mat1 and mat2 shapes cannot be multiplied" in message  # how torch says it differs between versions
     assert (
         "Check that model(example) runs; what cannot be recorded can be declared by hand (nw.Group, nw.Slice)"
         in message

@@ -114,7 +114,7 @@ def said(error: BaseException) -> str:
 
 @contextmanager
 def quiet() -> Generator[None]:
-    """Without two warnings in which torch speaks of itself."""
+    """Without the warnings in which torch speaks of itself."""
     with warnings.catch_warnings():
         # Recurrent layers list their weights a second time; the exporter puts that list back by itself.
         listed = r"(self\.[\w.]*_flat_weights\[\d+\](, )?)+"
@@ -122,6 +122,8 @@ def quiet() -> Generator[None]:
         warnings.filterwarnings("ignore", message=message, category=UserWarning)
         # One part of torch calls another by a name that will go.
         warnings.filterwarnings("ignore", message="_check_is_size will be removed", category=FutureWarning)
+        # Older torch reads a program into memory that it must not write to, and does not.
+        warnings.filterwarnings("ignore", message="The given buffer is not writable", category=UserWarning)
         yield
 
 

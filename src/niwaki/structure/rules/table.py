@@ -11,7 +11,10 @@ from .callsite import Rule
 _SAME = (
     "_to_copy to contiguous alias detach lift_fresh lift lift_fresh_copy _conj conj resolve_conj resolve_neg positive"
 )
-_POINTWISE = "hardswish dropout alpha_dropout feature_dropout threshold _safe_softmax_mask relu6 rrelu bernoulli"
+_POINTWISE = (
+    "hardswish dropout alpha_dropout feature_dropout threshold _safe_softmax_mask relu6 rrelu bernoulli "
+    "leaky_relu celu elu selu hardsigmoid hardtanh"  # torch 2.11 does not tag these, or not in place
+)
 _FILLED = (
     "zeros ones full empty new_zeros new_ones new_full new_empty zeros_like ones_like full_like empty_like fill zero"
 )
