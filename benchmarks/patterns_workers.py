@@ -1,6 +1,6 @@
 """A pattern search with one worker and with two, in turns: processor seconds, seconds of the clock, and their ratios.
 
-    python benchmarks/patterns_workers.py DATA [--turns 5]     # DATA: the folder with mushroom_*.dat
+    python benchmarks/patterns_workers.py DATA [--turns 5] [--long]     # DATA: the folder with mushroom_*.dat
 
 Seconds of the clock tell of the whole machine: what else ran on it is in the load before each turn. Processor seconds,
 added up over the process and its workers, tell what dealing out costs. ``longest``: those of the process that deals out
@@ -82,15 +82,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path)
     parser.add_argument("--turns", type=int, default=5)
+    parser.add_argument("--long", action="store_true", help="a search of 100,000 samples, too, which takes minutes")
     given = parser.parse_args()
-    few, mushroom, many = few_samples_many_items(0), read(given.data, "mushroom"), many_samples(0)
+    few, mushroom = few_samples_many_items(0), read(given.data, "mushroom")
     searches: dict[str, Callable[..., Findings]] = {
         "few samples, many items": partial(significant_patterns, few[0], few[1], few[2], Search(rule="grid")),
         "mushroom, 3,000 shuffles": partial(
             significant_patterns, mushroom[0], mushroom[1], mushroom[2], Search(permutations=3000)
         ),
-        "100,000 samples": partial(significant_patterns, many[0], many[1], many[2], Search()),
     }
+    if given.long:
+        many = many_samples(0)
+        searches["100,000 samples"] = partial(significant_patterns, many[0], many[1], many[2], Search())
     result = {}
     for name, search in searches.items():
         result[name] = in_turns(search, given.turns)
