@@ -37,6 +37,7 @@ TAIL = """
 * In Mamba-2 a norm runs over all heads that share their input and output matrices: they go together, and a model with
   one such set (`n_groups=1`) can lose none of them unless what the norm sees may change (`inexact=True`).
 * The reasons for what stays in each network are in `benchmarks/results/network_coverage.json`, under `left_out`.
+* Rows without seconds are of an earlier run, whose times were taken by the clock on the wall.
 * Other programs ran on the machine: seconds are good for their order of magnitude, ratios within a row for more.
 """
 
@@ -51,14 +52,14 @@ COLUMNS = (
 
 def families(rows: dict[str, Any]) -> str:
     lines = [
-        "| family | networks | run | exact | Torch-Pruning runs | our discovery / its graph, geometric mean |",
-        "| --- | --- | --- | --- | --- | --- |",
+        "| family | networks | run | exact | Torch-Pruning runs | our discovery / its graph, geometric mean | of |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
     ]
     for family, found in rows.items():
         ratio = found["discovery_time_over_torch_pruning"]
         lines.append(
             f"| {family} | {found['networks']} | {found['runs']} | {found['exact']} | {found['torch_pruning_runs']} | "
-            f"{'' if ratio is None else f'{ratio:.2f}'} |"
+            f"{'' if ratio is None else f'{ratio:.2f}'} | {found['ratios']} |"
         )
     return "\n".join(lines)
 
@@ -85,12 +86,14 @@ def table(rows: list[dict[str, Any]]) -> str:
             lines.append(f"| {name} | **no**: {row['error'][:80].replace('|', '/')} | | | | | | | |")
         else:
             other = row.get("torch_pruning", {})
-            theirs = f"{other['kept']:.2f}; {other['graph_seconds']:.2f}" if other.get("runs") else "does not run"
+            seconds = "" if row.get("earlier") else f"; {other.get('graph_seconds', 0):.2f}"
+            theirs = f"{other['kept']:.2f}{seconds}" if other.get("runs") else "does not run"
+            times = " | " if row.get("earlier") else f"{row['discovery_seconds']:.2f} | {row['shrink_seconds']:.2f}"
             exact = "yes" if row["exact"] else "**no**" if row["groups"] else "nothing to cut"
             lines.append(
                 f"| {name} | {exact} | {row['relative']:.0e} | {row['groups']} ({row['heads']}) | {row['kept']:.2f} | "
                 f"{as_graph(row.get('as_graph', {}))} | "
-                f"{row['discovery_seconds']:.2f} | {row['shrink_seconds']:.2f} | {theirs} |"
+                f"{times} | {theirs} |"
             )
     return "\n".join(lines)
 

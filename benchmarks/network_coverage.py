@@ -233,7 +233,7 @@ def geometric(ratios: list[float]) -> float | None:
 
 def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
     played = [row for row in rows if "skipped" not in row]
-    both = [row for row in played if row.get("runs") and row.get("torch_pruning", {}).get("runs")]
+    both = [row for row in played if "discovery_seconds" in row and row.get("torch_pruning", {}).get("runs")]
     ratios = [row["discovery_seconds"] / row["torch_pruning"]["graph_seconds"] for row in both]
     return {
         "networks": len(played),
@@ -242,21 +242,28 @@ def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
         "exact": sum(bool(row.get("exact")) for row in played),
         "torch_pruning_runs": sum(bool(row.get("torch_pruning", {}).get("runs")) for row in played),
         "discovery_time_over_torch_pruning": geometric(ratios),
+        "ratios": len(ratios),
     }
 
 
 def collect(given: argparse.Namespace) -> None:
+    """Write what is there; a network that was run earlier alone counts, but its times, taken in another way, do not."""
     rows: dict[str, list[dict[str, Any]]] = {}
-    for file in sorted(given.runs.glob("*.json")):
-        row = json.loads(file.read_text())
+    found = {file.name: json.loads(file.read_text()) for file in given.runs.glob("*.json")}
+    for file in given.earlier.glob("*.json") if given.earlier else ():
+        if file.name not in found:
+            old = json.loads(file.read_text())
+            found[file.name] = {key: value for key, value in old.items() if "seconds" not in key} | {"earlier": True}
+    for _, row in sorted(found.items()):
         rows.setdefault(row["network"].partition(":")[0].partition("-")[0], []).append(row)
-    result = {"summary": {family: summary(found) for family, found in rows.items()}, "networks": rows}
+    result = {"summary": {family: summary(each) for family, each in rows.items()}, "networks": rows}
     print(write("network_coverage", result), json.dumps(result["summary"], indent=1))
 
 
 def main() -> None:
     given = arguments()
-    warm(given.threads)
+    if not given.collect:
+        warm(given.threads)
     begun = time.monotonic()
     given.runs.mkdir(parents=True, exist_ok=True)
     wanted = given.networks or (name for family in given.families for name in networks.names(family))
