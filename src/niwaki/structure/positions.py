@@ -21,14 +21,9 @@ class _Row:
     def __init__(self) -> None:
         self.axes: dict[tuple[str, int], tuple[int, int]] = {}
         self.count = 0
-        self.struck: list[tuple[Group, Slice, int, Places]] = []
+        self.struck: list[Places] = []
 
-    def strike(self, group: Group, where: Slice, units: Places) -> None:
-        """Note what some units of a group own in one of its slices.
-
-        Raises:
-            GroupError: units that are no whole rows and columns.
-        """
+    def _place(self, group: Group, where: Slice) -> tuple[int, int]:
         if where.dim is None or where.index is None:
             raise GroupError(
                 f"the units of group {group.name!r} are {group.kind}s inside of {where.tensor!r}: they can be "
@@ -39,28 +34,35 @@ class _Row:
         if place is None:
             place = self.axes[where.tensor, axis] = self.count, self.count + where.shape[axis]
             self.count = place[1]
-        self.struck.append((group, where, place[0], where.index.cpu().numpy().take(units, axis=0).ravel()))
+        return place
+
+    def strike(self, group: Group, units: Places) -> None:
+        """Note what some units of a group own.
+
+        Raises:
+            GroupError: positions that an axis does not have.
+        """
+        slices = (*group.slices, *group.buffers)
+        places = [self._place(group, where) for where in slices]
+        indices = [where.index.cpu() for where in slices if where.index is not None]
+        widths = [index.shape[1] for index in indices]
+        own = torch.cat(indices, 1).numpy().take(units, axis=0)
+        begins, ends = np.repeat(np.array(places), widths, axis=0).T
+        outside = (own < 0) | (own >= ends - begins)
+        if outside.any():
+            where = slices[int(np.repeat(np.arange(len(slices)), widths)[outside.any(0)][0])]
+            raise GroupError(
+                f"group {group.name!r} names positions of {where.tensor!r} that its axis {where.dim} of "
+                f"{where.shape[where.dim or 0]} does not have; make the groups anew from this model"
+            )
+        self.struck.append((own + begins).ravel())
 
     def stays(self) -> NDArray[np.bool_]:
-        """Whether each position stays. A `GroupError` where a group names one that its axis does not have."""
+        """Whether each position stays."""
         stays = np.ones(self.count, bool)
         if self.struck:
-            lengths = [len(places) for *_, places in self.struck]
-            places = np.concatenate([places for *_, places in self.struck])
-            size = np.repeat([where.shape[where.dim or 0] for _, where, *_ in self.struck], lengths)
-            if not ((places >= 0) & (places < size)).all():
-                self._complain()
-            stays[places + np.repeat([begin for _, _, begin, _ in self.struck], lengths)] = False
+            stays[np.concatenate(self.struck)] = False
         return stays
-
-    def _complain(self) -> None:
-        for group, where, _, places in self.struck:
-            size = where.shape[where.dim or 0]
-            if len(places) and not 0 <= places.min() <= places.max() < size:
-                raise GroupError(
-                    f"group {group.name!r} names positions {places.min()} to {places.max()} of an axis of "
-                    f"{where.tensor!r} that has {size}; make the groups anew from this model"
-                )
 
 
 def kept_positions(groups: Sequence[Group], keep: Mapping[str, Tensor]) -> dict[str, dict[int, Tensor]]:
@@ -80,9 +82,7 @@ def kept_positions(groups: Sequence[Group], keep: Mapping[str, Tensor]) -> dict[
     for group in groups:
         if group.name not in keep or bool(keep[group.name].all()):
             continue
-        units = np.flatnonzero(~keep[group.name].cpu().numpy())
-        for where in (*group.slices, *group.buffers):
-            row.strike(group, where, units)
+        row.strike(group, np.flatnonzero(~keep[group.name].cpu().numpy()))
     stays, kept = row.stays(), dict[str, dict[int, Tensor]]()
     for (name, axis), (begin, end) in row.axes.items():
         left = np.flatnonzero(stays[begin:end])

@@ -76,7 +76,7 @@ def set_sizes(model: nn.Module, cut: Cut) -> None:
     for key, value in cut.sizes.items():
         path, _, attribute = key.rpartition(".")
         setattr(bare_model(modules[path]) if path in modules else owner_of(model, path), attribute, value)
-    for module in model.modules():
+    for module in modules.values():
         if isinstance(module, nn.RNNBase):
             module.flatten_parameters()
         if isinstance(module, nn.MultiheadAttention) and is_uneven(module):

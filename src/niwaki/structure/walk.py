@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import Any
 
 from torch import nn
+from torch._ops import OpOverload
 
 from .axes import Axis, Space, fixed
 from .recording import Call, Recording, Ref, refs_in
@@ -54,7 +56,7 @@ class Walk:
         for ref, axes in zip(call.outs, made, strict=True):
             if ref is not None and axes is not None:
                 self.axes[ref.number] = axes
-        if call.op._schema.is_mutable:
+        if _written(call.op):
             self._forget_zeros(call)
 
     def _forget_zeros(self, call: Call) -> None:
@@ -66,7 +68,9 @@ class Walk:
         for ref in written:
             for other in self.sharing[self.recording.storage[ref.number]]:
                 if other in self.axes:
-                    self.axes[other] = tuple(replace(axis, zero=False) for axis in self.axes[other])
+                    self.axes[other] = tuple(
+                        replace(axis, zero=False) if axis.zero else axis for axis in self.axes[other]
+                    )
 
 
 def _sliced(site: Site) -> Axis | None:
@@ -84,22 +88,27 @@ def _fits(made: Sequence[Axes | None], outs: Sequence[tuple[int, ...] | None]) -
     )
 
 
-def _written(call: Call) -> list[Ref]:
-    """The tensors that a call writes on without giving them back."""
-    if not call.op._schema.is_mutable:
-        return []
-    marked = [a.name for a in call.op._schema.arguments if a.alias_info is not None and a.alias_info.is_write]
-    return list(refs_in(call.args.get(name) for name in marked))
+@cache
+def _written(op: OpOverload) -> tuple[str, ...]:
+    """The arguments that an operator writes on."""
+    if not op._schema.is_mutable:
+        return ()
+    return tuple(a.name for a in op._schema.arguments if a.alias_info is not None and a.alias_info.is_write)
 
 
 def _needed(recording: Recording) -> list[tuple[int, Call]]:
     """The calls on which the outputs depend, with their places; what is written into shared memory counts."""
-    storages = {recording.storage[number] for number in recording.outputs}
+    storage = recording.storage
+    storages = {storage[number] for number in recording.outputs}
     calls = []
-    for place, call in reversed(list(enumerate(recording.calls))):
-        if any(ref is not None and recording.storage[ref.number] in storages for ref in (*call.outs, *_written(call))):
+    for place in range(len(recording.calls) - 1, -1, -1):
+        call = recording.calls[place]
+        written = _written(call.op)
+        # What is written on need not be given back.
+        made = (*call.outs, *refs_in(call.args.get(name) for name in written)) if written else call.outs
+        if any([ref is not None and storage[ref.number] in storages for ref in made]):
             calls.append((place, call))
-            storages.update(recording.storage[x.number] for x in call.given)
+            storages.update([storage[x.number] for x in call.given])
     return calls[::-1]
 
 
