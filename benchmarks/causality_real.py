@@ -161,6 +161,26 @@ def cell(case: Case, made: list[Recorded], name: str) -> dict[str, Any]:
     return {"seeds": rows, "processor_seconds": round(time.process_time() - begun, 1)}
 
 
+def facts(folder: Path) -> dict[str, Any]:
+    """What the sets are like: shares of the variance, and how far two tables of one wiring agree."""
+    found: dict[str, Any] = {}
+    if (folder / causal_data.GENES).exists():
+        series = causal_data.genes(folder).series
+        hours = 2 * np.pi * np.arange(48) / 24
+        day = np.column_stack([np.ones(48), np.cos(hours), np.sin(hours)])
+        left = {name: np.linalg.lstsq(day, values, rcond=None)[1][0] for name, values in series.items()}
+        found["of_the_day"] = {name: round(1 - left[name] / (48 * series[name].var()), 3) for name in series}
+    if (folder / causal_data.CASES).exists():
+        cases = np.stack(list(causal_data.prefectures(folder, is_common_left_out=False).series.values()))
+        scaled = (cases - cases.mean(axis=1, keepdims=True)) / cases.std(axis=1, keepdims=True)
+        found["first_component_of_prefectures"] = round(np.linalg.svd(scaled)[1][0] ** 2 / scaled.size, 3)
+    if all((folder / file).exists() for file in (causal_data.WIRING, causal_data.OLDER_WIRING)):
+        _, weights, edges, older = causal_data.wiring(folder)
+        pairs = {"edges": edges, "all": weights > 0, "older": older, "edges_in_older": edges & older}
+        found["wiring"] = {name: int(which.sum()) for name, which in pairs.items()}
+    return found
+
+
 def wanted(folder: Path, done: dict[str, Any]) -> Iterator[tuple[str, Case, list[str]]]:
     for name, case in cases().items():
         absent = [file for file in case.needs if not (folder / file).exists()]
@@ -177,11 +197,14 @@ def main() -> None:
     folder = parser.parse_args().data
     kept = RESULTS / f"{NAME}.json"
     done: dict[str, Any] = json.loads(kept.read_text())["cases"] if kept.exists() else {}
+    about = facts(folder)
+    if about:
+        write(NAME, {"libraries": versions(), "level": LEVEL, "facts": about, "cases": done})
     for name, case, left in wanted(folder, done):
         made = [case.make(folder, seed) for seed in range(case.seeds)]
         for method in left:
             done.setdefault(name, {})[method] = cell(case, made, method)
-            write(NAME, {"libraries": versions(), "level": LEVEL, "cases": done})
+            write(NAME, {"libraries": versions(), "level": LEVEL, "facts": about, "cases": done})
             row = done[name][method]
             told = [(s["auroc"], s["p_of_names"], s.get("significant")) for s in row.get("seeds", [])]
             print(f"{name:38s} {method:44s} {told or row['refused']}", flush=True)
