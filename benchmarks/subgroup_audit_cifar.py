@@ -138,7 +138,8 @@ def main() -> None:
             with_sure, plain = (audit(seen, truth, before, after) for seen in (sure, measured))
             again = [{**facts, **told(with_sure), "without_confusability": told(plain)}]
         rows.append(again[0])
-        write(name, {**conditions, "networks": rows})
+        later = [row for row in done if row not in rows]
+        write(name, {**conditions, "networks": [*rows, *later]})
         last = rows[-1]
         share = f"{last['accuracy_before']:.4f} -> {last['accuracy_after']:.4f}"
         found = last["subgroups"], last["without_confusability"]["subgroups"]
