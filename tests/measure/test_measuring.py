@@ -168,7 +168,7 @@ class Restless(Machine):
 
 
 def test_timings_too_noisy_to_rank_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.warns(UserWarning, match=r"the timings of 1 layers are too noisy to rank .*: 2 \(\d+%\)"):
+    with pytest.warns(UserWarning, match=r"the timings of 1 layer are too noisy to rank .*: 2 \(\d+%\)"):
         _table(Restless(), monkeypatch, tmp_path)
 
 

@@ -64,9 +64,11 @@ def warn_of_noise(table: LatencyTable) -> None:
     if noisy:
         worst = sorted(noisy, key=lambda name: -noisy[name])[:5]
         named = ", ".join(f"{name} ({noisy[name]:.0%})" for name in worst)
+        layers = "layer" if len(noisy) == 1 else "layers"
+        alone = ", or with one thread" if table.environment.threads > 1 else ""
         warnings.warn(
-            f"the timings of {len(noisy)} layers are too noisy to rank their widths, by the spread between quartiles: "
-            f"{named}; measure again when the machine is quiet, or with one thread",
+            f"the timings of {len(noisy)} {layers} are too noisy to rank widths, by the spread between quartiles: {named}; "
+            f"measure again when the machine is quiet{alone}",
             UserWarning,
             stacklevel=3,
         )
