@@ -138,3 +138,27 @@ def test_numbers_of_another_type_are_told_apart():
     kinds = [hollows.run(aten.fmod.Scalar, (whole, number), {}).dtype for number in (1, 1.0, True)]
     assert kinds == [aten.fmod.Scalar(torch.ones(3, dtype=torch.long), number).dtype for number in (1, 1.0, True)]
     assert math.prod(whole.shape) == 3
+
+
+@pytest.mark.parametrize("op", [aten.t_.default, aten.unsqueeze_.default, aten.transpose_.default])
+def test_a_layout_that_changes_in_place_is_read_anew(op):
+    hollows, real = Hollows(), torch.randn(4, 6)
+    x = hollows.stand_in(real, CPU)
+    rest = {aten.t_.default: (), aten.unsqueeze_.default: (0,), aten.transpose_.default: (0, 1)}[op]
+    before = hollows.run(aten.relu.default, (x,), {})
+    hollows.run(op, (x, *rest), {})
+    op(real, *rest)
+    after, seen = hollows.run(aten.relu.default, (x,), {}), hollows.run(aten.view.default, (x, list(real.shape)), {})
+    assert tuple(before.shape) == (4, 6)
+    assert tuple(after.shape) == tuple(seen.shape) == tuple(real.shape)
+    assert after.stride() == real.stride() == seen.stride()
+
+
+def test_what_holds_nothing_is_one_tensor_and_the_rest_are_many():
+    hollows = Hollows()
+    scale = hollows.stand_in(SCALE, CPU)
+    given = (hollows.stand_in(IMAGE, CPU), scale, scale, scale, scale, False, 0.1, 1e-5)
+    first, again = (hollows.run(aten.native_batch_norm.default, given, {}) for _ in range(2))
+    assert first[0] is not again[0]
+    assert first[1] is again[1] is first[2]
+    assert tuple(first[1].shape) == (0,)
