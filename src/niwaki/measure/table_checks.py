@@ -67,8 +67,8 @@ def warn_of_noise(table: LatencyTable) -> None:
         layers = "layer" if len(noisy) == 1 else "layers"
         alone = ", or with one thread" if table.environment.threads > 1 else ""
         warnings.warn(
-            f"the timings of {len(noisy)} {layers} are too noisy to rank widths, by the spread between quartiles: {named}; "
-            f"measure again when the machine is quiet{alone}",
+            f"the timings of {len(noisy)} {layers} are too noisy to rank widths, by the spread between quartiles: "
+            f"{named}; measure again when the machine is quiet{alone}",
             UserWarning,
             stacklevel=3,
         )
