@@ -37,7 +37,8 @@ TAIL = """
 * In Mamba-2 a norm runs over all heads that share their input and output matrices: they go together, and a model with
   one such set (`n_groups=1`) can lose none of them unless what the norm sees may change (`inexact=True`).
 * The reasons for what stays in each network are in `benchmarks/results/network_coverage.json`, under `left_out`.
-* Rows without seconds are of an earlier run, whose times were taken by the clock on the wall.
+* Torch-Pruning had 25 seconds of the processor for each network, in some rows 300 by the clock on the wall.
+* Rows without seconds are of a run of an earlier version, whose times were taken by the clock on the wall.
 * Other programs ran on the machine: seconds are good for their order of magnitude, ratios within a row for more.
 """
 
@@ -73,6 +74,11 @@ def as_graph(found: dict[str, Any]) -> str:
     return f"{words}{found['kept']:.2f}{'' if found['exact'] else ', **not exact**'}"
 
 
+def _failed(other: dict[str, Any]) -> str:
+    error = other.get("error", "")
+    return "not tried" if error == "not tried" else "not done in time" if "not done in" in error else "does not run"
+
+
 def table(rows: list[dict[str, Any]]) -> str:
     lines = [
         f"| {COLUMNS} |",
@@ -87,7 +93,7 @@ def table(rows: list[dict[str, Any]]) -> str:
         else:
             other = row.get("torch_pruning", {})
             seconds = "" if row.get("earlier") else f"; {other.get('graph_seconds', 0):.2f}"
-            theirs = f"{other['kept']:.2f}{seconds}" if other.get("runs") else "does not run"
+            theirs = f"{other['kept']:.2f}{seconds}" if other.get("runs") else _failed(other)
             times = " | " if row.get("earlier") else f"{row['discovery_seconds']:.2f} | {row['shrink_seconds']:.2f}"
             exact = "yes" if row["exact"] else "**no**" if row["groups"] else "nothing to cut"
             lines.append(
