@@ -204,6 +204,15 @@ def test_an_interrupt_before_anything_is_scored_writes_nothing(file, tmp_path, m
     assert not (tmp_path / "out").exists()
 
 
+@pytest.fixture
+def heard():
+    """Processes that begin here hear Ctrl-C, also where the tests themselves run in the background and do not."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("heard")
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_bar_shows_pairs_and_ctrl_c_ends_it(tmp_path, workers):
     pty = pytest.importorskip("pty", reason="no terminals on this system")
