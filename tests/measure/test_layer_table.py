@@ -119,7 +119,7 @@ def test_predictions_are_scaled_to_the_whole_model(monkeypatch: pytest.MonkeyPat
 
 def test_calling_the_operators_is_what_never_shrinks(monkeypatch: pytest.MonkeyPatch) -> None:
     model, machine = Small().eval(), Machine(seconds=3.0)
-    machine.per_call = 0.1
+    machine.each = 0.1
     on(machine, monkeypatch)
     groups = nw.channels(model, _EXAMPLE)
     table = table_of(model, machine)

@@ -36,6 +36,7 @@ _BACKENDS: Mapping[str, Callable[[torch.device, int], Backend]] = {
     "compile": lambda device, threads: Compiled(),
     "onnxruntime": OnnxRuntime,
 }
+_CALLING = "an operator called from a model"
 
 
 def runtime_of(backend: str, device: torch.device, threads: int) -> Backend:
@@ -149,7 +150,20 @@ def latency_table(
     warn_of_noise(made)
     # What the whole takes beyond its operators is the calling of them, up to a point, and beyond that the machine.
     beyond = max(whole.seconds - made.dense_predicted, 0.0)
-    return replace(made, overhead=min(beyond, runtime.per_call * len(operations)))
+    return replace(made, overhead=min(beyond, _per_call(runtime, kept, device, care) * len(operations)))
+
+
+def _per_call(backend: Backend, cache: Cache, device: torch.device, care: Care) -> float:
+    if _CALLING not in cache.models:
+        before = torch.get_num_threads()
+        torch.set_num_threads(cache.environment.threads)
+        try:
+            seconds = backend.per_call(device, care.clock_for(device, cache.environment.threads))
+        finally:
+            torch.set_num_threads(before)
+        cache.models[_CALLING] = [seconds, 0.0]
+        cache.write()
+    return cache.models[_CALLING][0]
 
 
 def _file(cache: str | Path | bool, environment: Environment) -> Path | None:

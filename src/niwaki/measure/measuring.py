@@ -23,9 +23,11 @@ Progress = Callable[[int, int], None]
 
 
 class Backend(Protocol):
-    """What makes operators callable; a model adds at most ``per_call`` seconds to each of them."""
+    """What makes operators callable."""
 
-    per_call: float
+    def per_call(self, device: torch.device, clock: Clock) -> float:
+        """Seconds that a model adds to each operator by calling it."""
+        ...
 
     def ready(self, it: Varied, lengths: Sequence[int], device: torch.device, copies: int) -> Ready:
         """One operator at given lengths, to be timed."""
