@@ -15,6 +15,7 @@ import argparse
 import itertools
 import json
 import statistics
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from niwaki.app.data import Data, load_data
 from niwaki.app.evaluation import evaluate, loss_of
 from niwaki.app.models import load_model
 
+BATCH = 128  # of a fine-tuning step
 CRITERIA: dict[str, Any] = {
     "random": nw.Random(),
     "magnitude": nw.Magnitude(),
@@ -52,11 +54,15 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def finetune(model: nn.Module, data: Data, steps: int, seed: int) -> None:
-    """A short training at a small, falling rate."""
-    batches = Batches(data, 128, seed)
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9, weight_decay=5e-4)
+def finetune(
+    model: nn.Module, data: Data, steps: int, seed: int, *, rate: float = 0.01, attach: Callable[..., Any] | None = None
+) -> None:
+    """A short training at a small, falling rate; ``attach`` gets the optimizer."""
+    batches = Batches(data, BATCH, seed)
+    optimizer = torch.optim.SGD(model.parameters(), lr=rate, momentum=0.9, weight_decay=5e-4)
     falling = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+    if attach is not None:
+        attach(optimizer)
     model.train()
     for step in range(steps):
         x, y = batches.at(step)

@@ -20,21 +20,21 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pretrained_cut import BATCH, finetune
 from record import RESULTS, write
 from subgroup_audit import told
 from torch import nn
 
 import niwaki as nw
-from niwaki.app.batches import Batches
 from niwaki.app.data import Data, load_data, ready
-from niwaki.app.evaluation import laid_out, loss_of, precise
+from niwaki.app.evaluation import laid_out, precise
 from niwaki.app.models import load_model
 from niwaki.report.picture_attributes import confusability, picture_attributes
 from niwaki.report.subgroups import audit
 from niwaki.store import load_checkpoint
 
 DENSITIES = (1.0, 0.1, 0.05, 0.02)
-BATCH, RATE = 128, 0.02
+RATE = 0.02
 Scores = NDArray[np.float32]
 
 
@@ -70,20 +70,10 @@ def kept(file: Path, make: Any) -> Scores:
 
 def pruned(given: argparse.Namespace, data: Data, density: float, seed: int) -> nn.Module:
     model = load_model(f"zoo:resnet20?weights={given.data / 'pretrained' / 'cifar10_resnet20.safetensors'}")
-    optimizer = torch.optim.SGD(model.parameters(), lr=RATE, momentum=0.9, weight_decay=5e-4)
-    falling = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, given.steps)
+    attach = None
     if density < 1:
-        nw.gmp(model, nw.weights(model), density=density, steps=given.steps, every=20).attach(optimizer)
-    batches = Batches(data, BATCH, seed)
-    model.train()
-    for step in range(given.steps):
-        x, y = batches.at(step)
-        optimizer.zero_grad()
-        with torch.autocast("cpu", torch.bfloat16):
-            loss = loss_of(model(x), y)
-        loss.backward()
-        optimizer.step()
-        falling.step()
+        attach = nw.gmp(model, nw.weights(model), density=density, steps=given.steps, every=20).attach
+    finetune(model, data, given.steps, seed, rate=RATE, attach=attach)
     return model
 
 

@@ -5,6 +5,9 @@ import sys
 import numpy as np
 import pytest
 
+from niwaki.app import latencies
+from niwaki.measure import Timing, Timings
+
 
 @pytest.fixture
 def own_modules(tmp_path, monkeypatch):
@@ -30,6 +33,18 @@ def pages(monkeypatch):
 
     monkeypatch.setattr("niwaki.report.write_report", write_report, raising=False)
     return asked
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """The smaller model takes half as long, without a clock."""
+
+    def timed(models, inputs, **_):
+        first, second = models
+        rows = Timing(first, (0.02,), 0.02, 0.01, 1.0, 1.0, 1.0), Timing(second, (0.01,), 0.01, 0.01, 0.5, 0.48, 0.52)
+        return Timings(rows, 1, 1, True)
+
+    monkeypatch.setattr(latencies, "time_models", timed)
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ import torch
 from typer.testing import CliRunner
 
 import niwaki as nw
-from niwaki.app import latencies
 from niwaki.app.bottlenecks import bottlenecks
 from niwaki.app.cli import app
 from niwaki.app.models import load_model
@@ -17,23 +16,11 @@ from niwaki.app.request import Request
 from niwaki.app.run import train
 from niwaki.app.settings import Settings
 from niwaki.core import BudgetError, Group
-from niwaki.measure import Timing, Timings
 
 pytest.importorskip("sklearn")
+pytestmark = pytest.mark.usefixtures("clock")
 CNN = "zoo:cnn"
 SHORT = {"model": CNN, "data": "digits", "steps": 30, "batch": 32, "threads": 1}
-
-
-@pytest.fixture(autouse=True)
-def clock(monkeypatch):
-    """The smaller model takes half as long, without a clock."""
-
-    def timed(models, inputs, **_):
-        first, second = models
-        rows = Timing(first, (0.02,), 0.02, 0.01, 1.0, 1.0, 1.0), Timing(second, (0.01,), 0.01, 0.01, 0.5, 0.48, 0.52)
-        return Timings(rows, 1, 1, True)
-
-    monkeypatch.setattr(latencies, "time_models", timed)
 
 
 def niwaki(*arguments):

@@ -7,7 +7,6 @@ import torch
 from typer.testing import CliRunner
 
 import niwaki as nw
-from niwaki.app import latencies
 from niwaki.app.assemble import assemble
 from niwaki.app.cli import app
 from niwaki.app.data import load_data
@@ -17,7 +16,6 @@ from niwaki.app.progress import Silent
 from niwaki.app.run import resume, train
 from niwaki.app.settings import Settings, as_config, from_config
 from niwaki.core import BudgetError, StoreError, TrainError
-from niwaki.measure import Timing, Timings
 from tests.app.short_runs import StopAt, Stopped, records, tensors
 from tests.report.parsed import parse
 
@@ -32,18 +30,6 @@ HALP = {"method": "halp", "units": "channels", "switches": {"every": 4, "events"
 def own_cache(tmp_path_factory, monkeypatch):
     """Tables are measured once for this file, and not in the user's cache."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
-
-
-@pytest.fixture
-def clock(monkeypatch):
-    """The smaller model takes half as long, without a clock."""
-
-    def timed(models, inputs, **_):
-        first, second = models
-        rows = Timing(first, (0.02,), 0.02, 0.01, 1.0, 1.0, 1.0), Timing(second, (0.01,), 0.01, 0.01, 0.5, 0.48, 0.52)
-        return Timings(rows, 1, 1, True)
-
-    monkeypatch.setattr(latencies, "time_models", timed)
 
 
 def settings(**changed):

@@ -6,8 +6,7 @@ import math
 import os
 import platform
 import random
-from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -71,17 +70,6 @@ def device_named(name: str) -> torch.device:
     except (RuntimeError, AssertionError) as error:  # a torch without CUDA asserts
         raise TrainError(f"the device {name!r} cannot be used ({error}); choose auto, cpu, cuda or cuda:1") from error
     return device
-
-
-@contextmanager
-def threads(count: int | None) -> Generator[None, None, None]:
-    """Use so many CPU threads inside, and as many as before afterwards."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count or before)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def versions(device: torch.device) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from ..core.costs import CostBudget
 from ..core.errors import BudgetError, TrainError
 from ..core.group import Group
 from ..measure import LatencyTable, counted, latency_table
-from ..measure.environment import device_of, differences, this_environment
+from ..measure.environment import device_of, differences, dtype_of, this_environment
 from ..signals.forward import evaluating
 from .backends import check_backend
 from .progress import Shown
@@ -141,11 +141,9 @@ def _table(costs: Costs, model: nn.Module, inputs: Tensor, progress: Shown) -> t
 
 
 def _elsewhere(table: LatencyTable, costs: Costs, model: nn.Module, inputs: Tensor) -> tuple[str, ...]:
-    dtype = next((p.dtype for p in model.parameters()), torch.get_default_dtype())
-    device = device_of(model, [inputs])
-    return tuple(
-        differences(table.environment, this_environment(costs.backend, device, torch.get_num_threads(), dtype))
-    )
+    device, threads = device_of(model, [inputs]), torch.get_num_threads()
+    here = this_environment(costs.backend, device, threads, dtype_of(model))
+    return tuple(differences(table.environment, here))
 
 
 def make_budgets(

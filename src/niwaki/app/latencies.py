@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from ..core.errors import BudgetError
 from ..core.group import Group
 from ..measure import LatencyTable, Timing, Timings
-from ..measure.environment import device_of, this_environment
+from ..measure.environment import device_of, dtype_of, this_environment
 from ..report.readable import counted
 from .backends import time_models
 from .budgets import Budgets, Costs, batch_of
@@ -101,9 +101,8 @@ def latency_facts(
 
 
 def _environment(race: Race, threads: int) -> Any:
-    dtype = next((p.dtype for p in race.model.parameters()), torch.get_default_dtype())
     device = torch.device("cpu") if race.costs.backend == "onnxruntime" else device_of(race.model, [race.example])
-    return this_environment(race.costs.backend, device, threads, dtype)
+    return this_environment(race.costs.backend, device, threads, dtype_of(race.model))
 
 
 def _predicted(

@@ -17,13 +17,14 @@ from ..core.errors import TrainError
 from ..criteria import Normalised
 from ..measure import count_flops
 from ..measure.environment import device_of
+from ..measure.timing import pinned
 from ..report.pruning_page import write_pruning_page
 from ..signals import score
 from ..store import export_onnx, save, save_program
 from ..store.files import check_empty
 from ..structure import Outcome, Verdict, outcome, verify
 from ..train import reestimate_norms
-from .assemble import device_named, threads, versions
+from .assemble import device_named, versions
 from .batches import Batches
 from .bottlenecks import bottlenecks
 from .data import Data, load_data
@@ -113,7 +114,7 @@ def cut(request: Request, progress: Shown | None = None) -> Shot:
         check_fit(model, data, (request.model, request.data))
         data = data.to(device)
     model.to(device).eval()
-    with threads(request.threads):
+    with pinned(request.threads):
         return _cut(request, model, data, progress or Silent())
 
 

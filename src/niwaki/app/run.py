@@ -17,9 +17,10 @@ from torch import Tensor
 from ..core.errors import StoreError
 from ..core.group import gather
 from ..measure import LatencyTable
+from ..measure.timing import pinned
 from ..store import load_training, save_training
 from ..store.checkpoint import HEADER
-from .assemble import Parts, assemble, rate, threads, versions
+from .assemble import Parts, assemble, rate, versions
 from .delivery import deliver, write_table
 from .evaluation import evaluate, laid_out, loss_of, precise
 from .folder import (
@@ -87,7 +88,7 @@ def train(
         What ``result.json`` holds.
     """
     open_folder(out, resume=False, overwrite=overwrite)
-    with threads(settings.threads):
+    with pinned(settings.threads):
         shown = progress or Silent()
         parts = assemble(settings, shown)
         clear_folder(out)  # not before everything else has been found in order
@@ -118,7 +119,7 @@ def resume(out: Path, given: Mapping[str, Any], *, progress: Shown | None = None
             f"there is no run in {out} to go on with; check the folder, or give model and data to begin one"
         )
     settings = Settings(**given) if config is None else from_config(config, given, str(out))
-    with threads(settings.threads):
+    with pinned(settings.threads):
         table = LatencyTable.read(out / TABLE) if config is not None and settings.latency is not None else None
         parts = assemble(settings, progress, table=table)
         if config is None or not (out / HEADER).exists():

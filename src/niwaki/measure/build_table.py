@@ -16,7 +16,7 @@ from torch.utils._pytree import tree_leaves
 from ..core.errors import TrainError
 from ..core.names import bare_model
 from .compiled import Compiled
-from .environment import Environment, cache_folder, device_of, this_environment
+from .environment import Environment, cache_folder, device_of, dtype_of, this_environment
 from .flops import unfused
 from .grid import points_of
 from .keys import key_of
@@ -29,6 +29,7 @@ from .replay import Eager
 from .table_checks import looked_up, warn_of_noise
 from .table_file import Cache
 from .tape import tape_of
+from .timing import pinned
 from .variables import Varied, varied
 
 _BACKENDS: Mapping[str, Callable[[torch.device, int], Backend]] = {
@@ -134,8 +135,7 @@ def latency_table(
     runtime = runtime_of(backend, device, threads)
     operations = [varied(operation) for operation in runtime.kept(tape_of(model, example))]
     rows, shapes = rows_of(operations), _shapes(model)
-    dtype = next((p.dtype for p in model.parameters()), torch.get_default_dtype())
-    here = this_environment(backend, device, threads, dtype)
+    here = this_environment(backend, device, threads, dtype_of(model))
     if table is not None:
         return looked_up(table if isinstance(table, LatencyTable) else LatencyTable.read(table), rows, shapes, here)
     kept = Cache(_file(cache, here), here)
@@ -155,12 +155,9 @@ def latency_table(
 
 def _per_call(backend: Backend, cache: Cache, device: torch.device, care: Care) -> float:
     if _CALLING not in cache.models:
-        before = torch.get_num_threads()
-        torch.set_num_threads(cache.environment.threads)
-        try:
-            seconds = backend.per_call(device, care.clock_for(device, cache.environment.threads))
-        finally:
-            torch.set_num_threads(before)
+        threads = cache.environment.threads
+        with pinned(threads):
+            seconds = backend.per_call(device, care.clock_for(device, threads))
         cache.models[_CALLING] = [seconds, 0.0]
         cache.write()
     return cache.models[_CALLING][0]
@@ -181,13 +178,10 @@ def _measured(
     care: Care,
     progress: Progress | None,
 ) -> dict[str, str]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(kept.environment.threads)
     try:
-        with torch.inference_mode():
+        with pinned(kept.environment.threads), torch.inference_mode():
             return measure(wanted, kept, backend, device=device, care=care, progress=progress)
     finally:
-        torch.set_num_threads(before)
         kept.write()
 
 

@@ -59,6 +59,11 @@ def device_of(model: nn.Module, tensors: Any) -> torch.device:
     return torch.device("cpu")
 
 
+def dtype_of(model: nn.Module) -> torch.dtype:
+    """The type that a model computes in: that of its first parameter; without parameters, torch's own choice."""
+    return next((p.dtype for p in model.parameters()), torch.get_default_dtype())
+
+
 def this_environment(backend: str, device: torch.device, threads: int, dtype: torch.dtype) -> Environment:
     """The machine that this runs on."""
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else _processor()

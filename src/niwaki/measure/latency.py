@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from ..core.errors import TrainError
-from .timing import check_rounds, time_in_turns
+from .timing import check_rounds, pinned, time_in_turns
 
 _RESAMPLES = 2000
 _CALLS_AT_MOST = 1000
@@ -78,16 +78,13 @@ class Timings:
 @contextmanager
 def _quiet(models: Sequence[Callable[..., object]], threads: int) -> Generator[None, None, None]:
     """A number of threads, no gradients, and modules in `eval` mode; afterwards everything is as it was."""
-    before = torch.get_num_threads()
     training = [part for m in models if isinstance(m, nn.Module) for part in m.modules() if part.training]
-    torch.set_num_threads(threads)
     for part in training:
         part.training = False
     try:
-        with torch.inference_mode():
+        with pinned(threads), torch.inference_mode():
             yield
     finally:
-        torch.set_num_threads(before)
         for part in training:
             part.training = True
 
