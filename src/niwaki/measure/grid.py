@@ -14,12 +14,14 @@ Numbers = NDArray[np.float64]
 
 _SHARES = (1.0, 0.75, 0.5, 0.25, 0.125)
 _COARSE = (1.0, 0.5, 0.125)
+_FEW = 8
 
 
 def ladder(size: int, *, multiple: int = 1, coarse: bool = False) -> list[int]:
     """The lengths at which something is measured, the whole one first.
 
-    Long axes are measured at multiples of 8, where kernels do whole vectors.
+    Long axes are measured at multiples of 8, where kernels do whole vectors; all of these where they are few, as a
+    kernel that works in blocks of 16 costs at 56 channels what it costs at 64.
 
     Args:
         size: the whole length.
@@ -31,9 +33,13 @@ def ladder(size: int, *, multiple: int = 1, coarse: bool = False) -> list[int]:
 
     >>> ladder(256), ladder(24), ladder(3)
     ([256, 192, 128, 64, 32, 8], [24, 18, 12, 6, 3, 1], [3, 2, 1])
+    >>> ladder(64)
+    [64, 56, 48, 40, 32, 24, 16, 8]
     """
     step = max(multiple, 8 if size >= 64 else 1)
     step = step if step % multiple == 0 else multiple
+    if size <= _FEW * step and not coarse:
+        return [size, *range((size - 1) // step * step, 0, -step)]
     inner = {max(step, round(size * share / step) * step) for share in (_COARSE if coarse else _SHARES)}
     found = {n for n in inner | {step} if n < size}
     return [size, *sorted(found, reverse=True)]

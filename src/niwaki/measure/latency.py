@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 from ..core.errors import TrainError
+from .memory import kept_memory
 from .timing import check_rounds, pinned, time_in_turns
 
 _RESAMPLES = 2000
@@ -82,7 +83,7 @@ def _quiet(models: Sequence[Callable[..., object]], threads: int) -> Generator[N
     for part in training:
         part.training = False
     try:
-        with pinned(threads), torch.inference_mode():
+        with pinned(threads), torch.inference_mode(), kept_memory():
             yield
     finally:
         for part in training:

@@ -15,7 +15,7 @@ from ..core.errors import StoreError
 from .environment import Environment
 from .measuring import Lengths, Point
 
-FORMAT = "niwaki latency table, 1"
+FORMAT = "niwaki latency table, 2"
 
 Points = dict[str, dict[Lengths, Point]]
 
