@@ -75,4 +75,4 @@ def test_what_is_missing_is_named(monkeypatch):
         mining._engine(None)
     absent("joblib")
     with pytest.raises(PatternError, match=r"more than one worker needs joblib: pip install 'niwaki\[statistics\]'"):
-        mining._processes(2)
+        mining._count(2)

@@ -12,17 +12,20 @@ from niwaki.patterns import (
     PatternError,
     Progress,
     Search,
+    budgets,
+    dealing,
     mining,
     passes,
     significant_patterns,
-    slices,
     state,
 )
+from niwaki.patterns.branches import Branch
+from niwaki.patterns.budgets import Budget, Turn
+from niwaki.patterns.job import Job, engine_of
 from niwaki.patterns.layout import lay_out
 from niwaki.patterns.memory import new_tally
-from niwaki.patterns.passes import Job
-from niwaki.patterns.shuffling import shuffled
-from niwaki.patterns.slices import Branch, Budget
+from niwaki.patterns.shuffling import no_shuffles, shuffled
+from niwaki.patterns.slices import start
 from tests.patterns.engines import ARRAYS, ENGINES
 
 joblib = pytest.importorskip("joblib", reason="more than one worker needs joblib")
@@ -54,11 +57,20 @@ def _same(one: Findings, other: Findings) -> None:
         assert one.adjusted.tolist() == other.adjusted.tolist()
 
 
+def _in_small_slices(monkeypatch, patterns):
+    """So many patterns, then all is handed back, by workers too: branches are cut and handed round many times."""
+    monkeypatch.setattr(passes, "FIRST_SLICE", patterns)
+    monkeypatch.setattr(dealing, "FIRST_STEP", patterns)
+    monkeypatch.setattr(dealing, "FIRST_TURN", 0.0)
+    monkeypatch.setattr(Budget, "adapt", lambda self: None)
+    monkeypatch.setattr(Turn, "adapt", lambda self, worked: None)
+
+
 @pytest.mark.parametrize("search", SEARCHES, ids=lambda s: f"{s.rule}-{s.passes}-{s.max_size}-{s.permutations}")
 @ENGINES
 def test_the_findings_do_not_depend_on_the_workers(compiled, search, monkeypatch):
-    # Small slices, so that branches are cut and handed round many times; threads, since processes start slowly.
-    monkeypatch.setattr(passes, "FIRST_SLICE", 40)
+    # Threads, since processes start slowly.
+    _in_small_slices(monkeypatch, 40)
     items, labels, strata = _data(width=14 if compiled else 9)
     alone = significant_patterns(items, labels, strata, search, compiled=compiled)
     assert len(alone) > 0
@@ -84,14 +96,14 @@ def test_a_backend_may_hand_over_arrays_that_cannot_be_written(compiled):
     layout = lay_out(items, labels, strata, 1)
     job = Job(layout, shuffled(layout, 99, 0), "walk_compiled" if compiled else "walk_arrays")
     tally = new_tally(layout, Search(permutations=99), state.SHUFFLE)
-    expected = passes._work(job, tally, [Branch()], 50, 1)
-    known = len(passes.engine_of(job.engine).run.signatures) if compiled else 0
+    expected = dealing._work(job, tally, dealing._Lot([Branch()], 0.0), 1)
+    known = len(engine_of(job.engine).run.signatures) if compiled else 0
     for part in (*job.layout, *job.shuffles, *tally):
         part.flags.writeable = False
-    found = passes._work(job, tally, [Branch()], 50, 1)
+    found = dealing._work(job, tally, dealing._Lot([Branch()], 0.0), 1)
     assert found.best.tolist() == expected.best.tolist()
     assert found.left == expected.left and len(found.left) > 0
-    assert (len(passes.engine_of(job.engine).run.signatures) if compiled else 0) == known
+    assert (len(engine_of(job.engine).run.signatures) if compiled else 0) == known
 
 
 def _stop_after(share: float, stage: str = "search"):
@@ -113,8 +125,7 @@ def _planted(width=10):
 @pytest.mark.parametrize("rule", ["exact", "grid"])
 @pytest.mark.parametrize("workers", [1, 2])
 def test_what_is_proven_when_stopped_is_in_the_end_result(compiled, rule, workers, monkeypatch):
-    monkeypatch.setattr(passes, "FIRST_SLICE", 8)
-    monkeypatch.setattr(passes.Budget, "adapt", lambda self, worked=None: None)
+    _in_small_slices(monkeypatch, 8)
     items, labels, strata = _planted()
     full = significant_patterns(items, labels, strata, Search(rule=rule), compiled=compiled)
     sizes = []
@@ -143,8 +154,7 @@ def test_what_is_proven_when_stopped_is_in_the_end_result(compiled, rule, worker
 
 @ENGINES
 def test_a_second_pass_that_is_stopped_keeps_what_it_has(compiled, monkeypatch):
-    monkeypatch.setattr(passes, "FIRST_SLICE", 16)
-    monkeypatch.setattr(passes.Budget, "adapt", lambda self, worked=None: None)
+    _in_small_slices(monkeypatch, 16)
     items, labels, strata = _planted()
     full = significant_patterns(items, labels, strata, compiled=compiled)
     stop = _stop_after(0.5, "collect")
@@ -161,8 +171,7 @@ def test_a_second_pass_that_is_stopped_keeps_what_it_has(compiled, monkeypatch):
 
 @ENGINES
 def test_against_shuffles_nothing_is_proven_before_the_end(compiled, monkeypatch):
-    monkeypatch.setattr(passes, "FIRST_SLICE", 16)
-    monkeypatch.setattr(passes.Budget, "adapt", lambda self, worked=None: None)
+    _in_small_slices(monkeypatch, 16)
     items, labels, strata = _planted()
     search = Search(permutations=99)
     part = significant_patterns(items, labels, strata, search, compiled=compiled, progress=_stop_after(0.5))
@@ -172,8 +181,7 @@ def test_against_shuffles_nothing_is_proven_before_the_end(compiled, monkeypatch
 
 @ENGINES
 def test_what_is_too_small_for_a_number_is_not_proven_by_that(compiled, monkeypatch):
-    monkeypatch.setattr(passes, "FIRST_SLICE", 8)
-    monkeypatch.setattr(passes.Budget, "adapt", lambda self, worked=None: None)
+    _in_small_slices(monkeypatch, 8)
     generator = np.random.default_rng(0)
     items = generator.random((4000, 9)) < 0.5
     search, stop = Search(permutations=19), _stop_after(0.1)
@@ -189,9 +197,8 @@ def test_ctrl_c_waits_for_the_end_of_a_slice(compiled, monkeypatch):
     items, labels, strata = _data(width=12)
     before = signal.getsignal(signal.SIGINT)
     asked: list[int] = []
-    monkeypatch.setattr(passes, "FIRST_SLICE", 16)
-    monkeypatch.setattr(passes.Budget, "adapt", lambda self, worked=None: None)
-    engine = passes.engine_of("walk_compiled" if compiled else "walk_arrays")
+    _in_small_slices(monkeypatch, 16)
+    engine = engine_of("walk_compiled" if compiled else "walk_arrays")
 
     class Interrupted:
         visit = staticmethod(engine.visit)
@@ -213,33 +220,79 @@ def test_ctrl_c_waits_for_the_end_of_a_slice(compiled, monkeypatch):
 
 def test_the_number_of_workers_is_checked():
     items, labels, strata = _data(width=5)
-    with pytest.raises(PatternError, match="workers=0; give a number of processes, or -1 for all cores"):
+    with pytest.raises(PatternError, match="workers=0; give a number of workers, or -1 for all cores"):
         significant_patterns(items, labels, strata, workers=0)
-    assert mining._processes(-1) >= 1
+    assert mining._count(-1) >= 1
 
 
 def test_a_branch_bounds_its_patterns():
-    assert Branch(most=3).most == 3
-    from niwaki.patterns.slices import _most
+    from niwaki.patterns.branches import _most
 
     assert _most(5, None) == 31  # all non-empty subsets
     assert _most(5, 2) == 15  # 5 and 10
     assert _most(5, 0) == 0
 
 
-def test_a_slice_takes_longer_where_its_way_does(monkeypatch):
-    # The clock says how long a round takes, 0.1 s of search in each: a budget that only saw rounds would halve it.
-    monkeypatch.setattr(slices.time, "perf_counter", iter(np.arange(0, 100, 0.5)).__next__)
-    budget = Budget(256)
-    budget.adapt(0.1)  # 0.4 s on the way: 1.6 s of search are wanted
-    assert budget.patterns == 512
-    budget.adapt(0.45)  # 0.05 s on the way: 0.2 s are wanted, and this is more than twice as long
-    assert budget.patterns == 256
-    budget.adapt(0.4)  # 0.4 s are wanted
-    assert budget.patterns == 256
-    monkeypatch.setattr(slices.time, "perf_counter", iter(np.arange(1000, 9000, 60.0)).__next__)
-    budget.adapt(9.0)  # nearly a minute on the way: no slice shall take longer than some seconds all the same
-    assert budget.patterns == 128
+@ENGINES
+@pytest.mark.parametrize("size", [None, 3])
+@pytest.mark.parametrize("visited", [0, 1, 37, 120])
+def test_the_pieces_of_a_search_are_the_whole(compiled, size, visited):
+    items, labels, strata = _data(samples=200, width=9)
+    layout = lay_out(items, labels, strata, 1)
+    shuffles, engine = no_shuffles(layout), engine_of("walk_compiled" if compiled else "walk_arrays")
+
+    def fresh():
+        return new_tally(layout, Search(max_size=size, alpha=0.9), state.COLLECT)
+
+    def seen(walk):
+        walk.advance(1 << 20)
+        return int(walk.tally.numbers[state.VISITED])
+
+    whole = seen(start(layout, fresh(), shuffles, engine))
+    walk = start(layout, fresh(), shuffles, engine)
+    walk.advance(visited)
+    for grain in (1.0, 0.1, 0.01, 0.0):
+        pieces = walk.branches(grain=grain)
+        assert visited + sum(seen(start(layout, fresh(), shuffles, engine, piece)) for piece in pieces) == whole
+        assert sum(piece.share for piece in pieces) == pytest.approx(sum(b.share for b in walk.branches()))
+        assert sum(piece.most for piece in pieces) == sum(branch.most for branch in walk.branches())
+        # A piece is cut again: the search of the first half of one, and what is then left of it.
+        largest = max(pieces, key=lambda piece: piece.share)
+        half = start(layout, fresh(), shuffles, engine, largest)
+        half.advance(5)
+        done = int(half.tally.numbers[state.VISITED])
+        rest = sum(seen(start(layout, fresh(), shuffles, engine, b)) for b in half.branches(largest.share, grain / 2))
+        assert done + rest == seen(start(layout, fresh(), shuffles, engine, largest))
+    assert len(walk.branches(grain=0.0)) > len(walk.branches()) > 0
+
+
+def _clock(monkeypatch, *times):
+    monkeypatch.setattr(budgets.time, "perf_counter", iter(times).__next__)
+
+
+def test_turns_grow_while_all_have_work_and_shrink_where_one_has_none(monkeypatch):
+    clock = [0.0]
+    monkeypatch.setattr(budgets.time, "perf_counter", lambda: clock[0])
+    turn, found = Turn(0.01), []
+
+    def take(way, *worked):
+        clock[0] += max(worked) + way
+        turn.adapt(list(worked))
+        found.append(turn.seconds)
+
+    for _ in range(5):
+        take(0.0, turn.seconds, turn.seconds)
+    assert found == pytest.approx([0.02, 0.04, 0.08, 0.16, 0.2])  # a fifth of a second is enough
+    take(0.0, 0.2, 0.01)
+    take(0.0, 0.1, 0.0)
+    assert found[5:] == pytest.approx([0.1, 0.05])
+    found.clear()
+    for _ in range(8):
+        take(0.4, turn.seconds, turn.seconds)  # four times as long as the way
+    assert found[-1] == pytest.approx(1.6)
+    take(60.0, 1.6, 1.6)
+    take(60.0, 3.2, 3.2)
+    assert found[-1] == pytest.approx(4.0)  # nearly a minute on the way: some seconds all the same
 
 
 def test_a_budget_stays_a_number_that_fits(monkeypatch):
@@ -247,7 +300,7 @@ def test_a_budget_stays_a_number_that_fits(monkeypatch):
     for _ in range(100):  # each slice done in no time
         budget.adapt()
     assert 256 < budget.patterns <= 1 << 22
-    monkeypatch.setattr(slices.time, "perf_counter", iter(range(1000, 2000)).__next__)
+    monkeypatch.setattr(budgets.time, "perf_counter", iter(range(1000, 2000)).__next__)
     for _ in range(100):  # each in a second
         budget.adapt()
-    assert budget.patterns == 16
+    assert budget.patterns == 1

@@ -34,7 +34,7 @@ def audit(
     min_support: Annotated[int | None, option("The fewest examples of a subgroup (one loss expected).")] = None,
     permutations: Annotated[int, typer.Option(min=0, help="Shuffle so often for the threshold; 0: not.")] = 1000,
     seed: Annotated[int, typer.Option(min=0, help="Of the shuffles.")] = 0,
-    workers: Annotated[int, typer.Option(help="Processes; -1 for all cores.")] = 1,
+    workers: Annotated[int, typer.Option(help="How many share the search; -1 for all cores.")] = 1,
     only: Annotated[list[str] | None, option("An attribute to take; may be repeated. All columns if none.")] = None,
     drop: Annotated[list[str] | None, option("A column to leave out; may be repeated.")] = None,
     out: Annotated[Path | None, option("Folder for report.html, subgroups.csv and result.json.")] = None,

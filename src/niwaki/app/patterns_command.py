@@ -35,7 +35,7 @@ def patterns(
     min_support: Annotated[int, typer.Option(min=1, help="The fewest samples that hold it.")] = 1,
     permutations: Annotated[int, typer.Option(min=0, help="Shuffle labels so often for the threshold.")] = 0,
     seed: Annotated[int, typer.Option(min=0, help="Of the shuffles.")] = 0,
-    workers: Annotated[int, typer.Option(help="Processes; -1 for all cores.")] = 1,
+    workers: Annotated[int, typer.Option(help="How many share the search; -1 for all cores.")] = 1,
     two_passes: Annotated[bool, typer.Option("--two-passes", help="Search twice, in less memory.")] = False,
     only: Annotated[list[str] | None, option("A column to make items of; may be repeated. All if none.")] = None,
     drop: Annotated[list[str] | None, option("A column to leave out; may be repeated.")] = None,

@@ -27,7 +27,7 @@ def _library() -> Any:
     """The C library, where it is one that can be told."""
     try:
         library = ctypes.CDLL(None)
-        library.gnu_get_libc_version  # noqa: B018: others have a mallopt of other meaning
+        library.gnu_get_libc_version  # noqa: B018 - others have a mallopt of other meaning
         library.mallopt.argtypes = [ctypes.c_int, ctypes.c_int]
     except (AttributeError, OSError, TypeError):
         return None
@@ -37,7 +37,7 @@ def _library() -> Any:
 @contextmanager
 def kept_memory() -> Generator[None, None, None]:
     """Give no memory back to the system inside; afterwards as usual. Does nothing where the C library cannot."""
-    global _inside  # noqa: PLW0603: the setting is the process's, too
+    global _inside  # the setting is the process's, too
     library = _library()
     if library is None or _inside:
         yield

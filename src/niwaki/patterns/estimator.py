@@ -44,7 +44,7 @@ class SignificantPatterns:
         missing: a sample without a value has no item of that column (``"off"``), an item of its own (``"item"``), or
             is an error (``"error"``).
         positive: the label of class 1, where that is not clear.
-        workers: processes; the findings do not depend on it.
+        workers: how many share the search; the findings do not depend on it.
         compiled: whether to use numba; by default, if it is installed.
         progress: is told how far the search has come.
 

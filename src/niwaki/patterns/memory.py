@@ -27,7 +27,7 @@ def new_stack(layout: Layout, least: float, min_support: int) -> Stack:
         words=np.zeros((_DEPTHS, words), np.uint64),
         cells=np.zeros((_DEPTHS, 2 * strata + 1), np.int64),
         items=np.zeros(4 * width, np.int32),
-        span=np.zeros((_DEPTHS, 5), np.int64),
+        span=np.zeros((_DEPTHS, 6), np.int64),
         gone=np.zeros(width, np.int32),
         members=np.zeros(width, np.int32),
         entered=np.zeros(_DEPTHS, np.int32),
@@ -41,7 +41,7 @@ def new_stack(layout: Layout, least: float, min_support: int) -> Stack:
     x = stratum_supports(layout)
     candidates = np.flatnonzero((envelope(x, layout.sizes, layout.ones) >= least) & (x.sum(axis=1) >= min_support))
     stack.items[: len(candidates)] = candidates
-    stack.span[0, 2] = len(candidates)
+    stack.span[0, [2, 5]] = len(candidates)
     return stack
 
 
@@ -117,6 +117,14 @@ def _fitted(array: NDArray[Any], room: int, axis: int = 0) -> NDArray[Any]:
     fresh = np.zeros(wanted, array.dtype)
     fresh[tuple(slice(n) for n in array.shape)] = array
     return fresh
+
+
+def cleared_now_and_then(tally: Tally, last: int) -> tuple[Tally, int]:
+    """The tally, cleared where it has doubled since it last was; and how much was in it then."""
+    if tally.numbers[state.LOGGED] + tally.numbers[state.KEPT] < 2 * last:
+        return tally, last
+    tally = clear(tally)
+    return tally, int(tally.numbers[state.LOGGED] + tally.numbers[state.KEPT])
 
 
 def merge(tally: Tally, other: Tally) -> Tally:

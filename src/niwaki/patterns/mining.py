@@ -12,9 +12,10 @@ from . import state
 from .bounds import envelope, p_value
 from .errors import OutOfReach, PatternError
 from .findings import Findings, Ints, Progress
+from .job import Job
 from .layout import Layout, Packed, lay_out
 from .memory import new_tally
-from .passes import Job, run_pass
+from .passes import run_pass
 from .settings import Search
 from .shuffling import no_shuffles, shuffled
 from .verdict import Verdict, collect_from, gathered, interim, judged
@@ -44,8 +45,9 @@ def significant_patterns(
         labels: 0 or 1, ``[samples]``.
         strata: whole numbers, one a level of the covariate, ``[samples]``; without it all samples are alike.
         search: the settings.
-        workers: processes that share the work by joblib; what it is told with ``joblib.parallel_config`` (another
-            backend, other machines) holds. -1 takes all cores. The findings do not depend on it.
+        workers: how many share the work by joblib: threads where the search is compiled, else processes, unless
+            ``joblib.parallel_config`` says otherwise (another backend, other machines). -1 takes all cores. The
+            findings do not depend on it.
         compiled: whether to use numba; by default, if it is installed.
         progress: is called several times a second. It may raise ``KeyboardInterrupt``, which does as Ctrl-C does: the
             search ends, and the findings hold only what is proven by then.
@@ -71,8 +73,10 @@ def significant_patterns(
     layout = lay_out(table, marks, numbers, search.min_support)
     if wrong := _out_of_reach(layout, search):
         raise OutOfReach(wrong)
-    shuffles = shuffled(layout, search.permutations, search.seed) if search.permutations else no_shuffles(layout)
-    job = Job(layout, shuffles, _engine(compiled), _processes(workers), progress)
+    count = _count(workers)
+    drawn = (search.permutations, search.seed, count)
+    shuffles = shuffled(layout, *drawn) if search.permutations else no_shuffles(layout)
+    job = Job(layout, shuffles, _engine(compiled), count, progress)
     mode = state.SHUFFLE if search.permutations else state.CLIMB
     in_one = search.passes == "one" and (search.rule != "reference" or mode == state.SHUFFLE)
     first = run_pass(job, new_tally(layout, search, mode, log=in_one))
@@ -171,11 +175,11 @@ def _engine(compiled: bool | None) -> str:
     return "walk_compiled" if has_numba and compiled is not False else "walk_arrays"
 
 
-def _processes(workers: int) -> int:
+def _count(workers: int) -> int:
     if workers == 1:
         return 1
     if workers < -1 or workers == 0:
-        raise PatternError(f"workers={workers}; give a number of processes, or -1 for all cores")
+        raise PatternError(f"workers={workers}; give a number of workers, or -1 for all cores")
     if find_spec("joblib") is None:
         raise PatternError("more than one worker needs joblib: pip install 'niwaki[statistics]'")
     from joblib import effective_n_jobs

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 
-from .layout import Layout
+from .layout import Layout, Words
 from .state import Shuffles
 
 _BLOCK = 256
@@ -15,24 +17,39 @@ def no_shuffles(layout: Layout) -> Shuffles:
     return Shuffles(np.zeros((len(layout.full), 0), np.uint64), np.zeros(0), np.zeros(0, np.int64))
 
 
-def shuffled(layout: Layout, permutations: int, seed: int) -> Shuffles:
-    """Masks of shuffled labels: in each stratum as many samples get label 1 as there are."""
-    generator = np.random.default_rng(seed)
+def shuffled(layout: Layout, permutations: int, seed: int, workers: int = 1) -> Shuffles:
+    """Masks of shuffled labels: in each stratum as many samples get label 1 as there are.
+
+    Args:
+        layout: the data.
+        permutations: how many.
+        seed: of the random numbers; what comes out does not depend on the workers.
+        workers: threads.
+    """
     masks = np.zeros((len(layout.full), permutations), np.uint64)
-    ends = np.cumsum(layout.sizes).astype(int)
-    labels = np.zeros(len(layout.slots), np.uint8)
-    for end, size, ones in zip(ends, layout.sizes.astype(int), layout.ones.astype(int), strict=True):
-        labels[end - size : end - size + ones] = 1
-    spread = np.zeros((_BLOCK, 64 * len(layout.full)), np.uint8)
-    for start in range(0, permutations, _BLOCK):
+    starts = range(0, permutations, _BLOCK)
+
+    def fill(start: int, source: np.random.SeedSequence) -> None:
         stop = min(start + _BLOCK, permutations)
-        rows = np.tile(labels, (stop - start, 1))
-        for end, size in zip(ends, layout.sizes.astype(int), strict=True):
-            rows[:, end - size : end] = generator.permuted(rows[:, end - size : end], axis=1)
-        spread[: len(rows), layout.slots] = rows
-        packed = np.packbits(spread[: len(rows)], axis=1, bitorder="little").view("<u8")
-        masks[:, start:stop] = packed.astype(np.uint64, copy=False).T
+        masks[:, start:stop] = _block(layout, stop - start, np.random.default_rng(source))
+
+    with ThreadPoolExecutor(max_workers=workers) as pool:
+        list(pool.map(fill, starts, np.random.SeedSequence(seed).spawn(len(starts))))
     return Shuffles(masks, np.zeros(permutations), np.zeros(permutations, np.int64))
+
+
+def _block(layout: Layout, count: int, generator: np.random.Generator) -> Words:
+    """Some of the masks, ``[words, count]``."""
+    ends, sizes = np.cumsum(layout.sizes).astype(int), layout.sizes.astype(int)
+    rows = np.zeros((count, len(layout.slots)), np.uint8)
+    for end, size, ones in zip(ends, sizes, layout.ones.astype(int), strict=True):
+        part = rows[:, end - size : end]
+        part[:, :ones] = 1
+        generator.permuted(part, axis=1, out=part)
+    spread = np.zeros((count, 64 * len(layout.full)), np.uint8)
+    spread[:, layout.slots] = rows
+    packed = np.packbits(spread, axis=1, bitorder="little").view("<u8")
+    return packed.astype(np.uint64, copy=False).T
 
 
 def allowed(alpha: float, permutations: int) -> int:

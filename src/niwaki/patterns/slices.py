@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import signal
 import threading
-import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +13,7 @@ from typing import Protocol
 import numpy as np
 
 from . import state
+from .branches import Branch, Stretch, weight
 from .layout import Layout
 from .memory import clear, grow_stack, new_stack
 from .state import Shuffles, Stack, Tally
@@ -30,23 +29,6 @@ class Engine(Protocol):
     def visit(self, layout: Layout, stack: Stack, tally: Tally, shuffles: Shuffles) -> bool:
         """Take the next candidate; whether there is a deeper one to go on with."""
         ...
-
-
-@dataclass(frozen=True)
-class Branch:
-    """A part of the search that is still to be done: what extends a path by items after a certain one.
-
-    Args:
-        path: the items by which the pattern was reached.
-        after: the last item that has been dealt with there, -1 for none.
-        share: of the whole search, by estimate.
-        most: no more patterns than this are in it.
-    """
-
-    path: tuple[int, ...] = ()
-    after: int = -1
-    share: float = 1.0
-    most: int = 0
 
 
 @dataclass(eq=False)
@@ -73,35 +55,28 @@ class Walk:
                 self.tally = clear(self.tally)
         return True
 
-    def branches(self, share: float = 1.0) -> list[Branch]:
-        """What is left to do, the deepest first; ``share`` is that of the whole."""
+    def branches(self, share: float = 1.0, grain: float = 1.0) -> list[Branch]:
+        """What is left to do, the deepest first.
+
+        Args:
+            share: of this search in the whole, by estimate.
+            grain: a depth of which more than this is left is handed out in several branches.
+        """
         found = []
         span, path = self.stack.span.tolist(), self.stack.entered.tolist()
         limit, closed = int(self.tally.flags[state.SIZE]), bool(self.tally.flags[state.CLOSED])
-        for depth in range(int(self.stack.place[0]) + 1):
-            start, place, end, _, size = span[depth]
-            if depth < self.base[0]:
-                continue  # its siblings belong to other branches
-            # A candidate can be extended by those after it, so that early ones are taken to be larger.
-            whole = _triangle(end - (self.base[1] if depth == self.base[0] else start))
-            left = end - place
-            if left:
-                after = int(self.stack.items[place - 1]) if place > start else -1
-                most = _most(left, None if closed else limit - size)
-                found.append(Branch(tuple(path[1 : depth + 1]), after, share * _triangle(left) / whole, most))
-            share *= (left + 1) / whole if whole else 0
-        return found[::-1]
-
-
-def _triangle(side: int) -> int:
-    return side * (side + 1) // 2
-
-
-def _most(candidates: int, size: int | None) -> int:
-    """How many patterns so many candidates can form."""
-    if size is None:
-        return (1 << candidates) - 1
-    return sum(math.comb(candidates, count) for count in range(1, size + 1))
+        # Above the base the siblings belong to other branches.
+        for depth in range(self.base[0], int(self.stack.place[0]) + 1):
+            begin, place, end, _, size, stop = span[depth]
+            begin = self.base[1] if depth == self.base[0] else begin
+            whole = weight(end - begin, stop - begin)
+            if stop > place:
+                items = self.stack.items[place:end].tolist()
+                after = int(self.stack.items[place - 1]) if place > span[depth][0] else -1
+                left = Stretch(items, stop - place, tuple(path[1 : depth + 1]), after, None if closed else limit - size)
+                found.append(left.pieces(share * weight(end - place, stop - place) / whole, grain))
+            share *= (end - place + 1) / whole if whole else 0
+        return [piece for pieces in found[::-1] for piece in pieces]
 
 
 def start(layout: Layout, tally: Tally, shuffles: Shuffles, engine: Engine, branch: Branch = Branch()) -> Walk:  # noqa: B008
@@ -123,16 +98,21 @@ def start(layout: Layout, tally: Tally, shuffles: Shuffles, engine: Engine, bran
         if not is_there or not engine.visit(layout, walk.stack, silent, shuffles):
             walk.stack.place[0] = -1
             return walk
-        walk.stack.span[depth, 1] = end
+        walk.stack.span[depth, [1, 5]] = end
         walk.stack.place[0] = depth + 1
-    _skip(walk.stack, len(branch.path), branch.after)
-    walk.base = len(branch.path), int(walk.stack.span[len(branch.path), 1])
+    depth = len(branch.path)
+    _skip(walk.stack, depth, branch.after)
+    begin, place, end = walk.stack.span[depth, :3].tolist()
+    if branch.until >= 0:
+        stop = begin + int(np.searchsorted(walk.stack.items[begin:end], branch.until, side="right"))
+        walk.stack.span[depth, 5] = max(place, stop)
+    walk.base = depth, place
     return walk
 
 
 def _skip(stack: Stack, depth: int, last: int) -> None:
     """Take the candidates up to an item as dealt with."""
-    begin, _, end, before, _ = stack.span[depth].tolist()
+    begin, _, end, before = stack.span[depth, :4].tolist()
     place = begin + int(np.searchsorted(stack.items[begin:end], last, side="right"))
     stack.gone[before : before + place - begin] = stack.items[begin:place]
     stack.span[depth, 1] = place
@@ -154,36 +134,3 @@ def patience() -> Generator[list[bool]]:
         yield asked
     finally:
         signal.signal(signal.SIGINT, before)
-
-
-# Rounds of tiny branches are quick for any budget.
-_MOST_AT_ONCE = 1 << 22
-# Seconds: whoever watches the progress, or stops the search, waits no longer.
-_LONGEST = 4.0
-
-
-class Budget:
-    """How many patterns a slice may visit so that it takes about a tenth of a second.
-
-    Where slices travel to other processes or machines, the way there and back takes time, too: then a slice takes four
-    times as long as its way, at most some seconds.
-    """
-
-    def __init__(self, first: int) -> None:
-        self.patterns = first
-        self._since = time.perf_counter()
-
-    def adapt(self, worked: float | None = None) -> None:
-        """Double or halve the budget by how long the last slice took.
-
-        Args:
-            worked: seconds of search, where the rest of the time was spent on the way; all of it by default.
-        """
-        now = time.perf_counter()
-        whole, self._since = now - self._since, now
-        worked = whole if worked is None else worked
-        wanted = min(max(0.1, 4 * (whole - worked)), _LONGEST)
-        if worked < wanted / 2:
-            self.patterns = min(2 * self.patterns, _MOST_AT_ONCE)
-        elif worked > 2 * wanted:
-            self.patterns = max(16, self.patterns // 2)

@@ -30,8 +30,8 @@ class Stack(NamedTuple):
         words: these words.
         cells: where the cells begin among them, ``[depth, 2 * strata + 1]``.
         items: the candidates of all depths, one after the other.
-        span: first, next and end of the candidates of a depth; how many earlier siblings and members came before:
-            ``[depth, 5]``.
+        span: first, next and end of the candidates of a depth; how many earlier siblings and members came before; and
+            where this search stops among the candidates, as later ones are another's: ``[depth, 6]``.
         gone: items that were dealt with before, on the way to here.
         members: items of the pattern.
         entered: the item by which each depth was entered.

@@ -12,10 +12,10 @@ from . import state
 from .bounds import p_value, upper
 from .effects import false_discovery, inflation, odds_ratio, quantiles
 from .findings import Findings, Floats, Ints
+from .job import Outcome
 from .ladder import LINEAR, capacity
 from .layout import Layout
 from .memory import new_tally
-from .passes import Outcome
 from .settings import Search
 from .shuffling import allowed
 from .state import Shuffles, Tally

@@ -111,12 +111,13 @@ def _extend(layout: Layout, stack: Stack, tally: Tally, depth: int, words: Words
     left = later[goes_on]
     stack.items[top : top + len(left)] = left
     span[depth + 1, :3] = top, top, top + len(left)
+    span[depth + 1, 5] = top + len(left)
 
 
 def visit(layout: Layout, stack: Stack, tally: Tally, shuffles: Shuffles) -> bool:
     """Take the next candidate of the current depth; whether there is a deeper one to go on with."""
     depth, span = int(stack.place[0]), stack.span
-    first, place, _, before, size = span[depth].tolist()
+    first, place, _, before, size, _ = span[depth].tolist()
     item = int(stack.items[place])
     span[depth, 1] = place + 1
     gone = before + place - first
@@ -135,7 +136,7 @@ def visit(layout: Layout, stack: Stack, tally: Tally, shuffles: Shuffles) -> boo
     elif not _is_minimal(layout, stack.members[: size + 1].astype(np.int64), words):
         return False
     stack.entered[depth + 1] = item
-    span[depth + 1, 3:] = gone, size + 1
+    span[depth + 1, 3:5] = gone, size + 1
     _extend(layout, stack, tally, depth, words)
     _count(layout, stack, tally, shuffles, depth + 1)
     return bool(span[depth + 1, 2] > span[depth + 1, 0])
@@ -146,7 +147,7 @@ def run(layout: Layout, stack: Stack, tally: Tally, shuffles: Shuffles, budget: 
     width, numbers = len(layout.bits), tally.numbers
     for _ in range(budget):
         depth = int(stack.place[0])
-        while depth >= 0 and stack.span[depth, 1] == stack.span[depth, 2]:
+        while depth >= 0 and stack.span[depth, 1] == stack.span[depth, 5]:
             depth -= 1
         stack.place[0] = depth
         if depth < 0:

@@ -110,7 +110,7 @@ def _extend(layout: Layout, stack: Stack, tally: Tally, depth: int, total: int) 
             if reaches(x, layout.sizes, layout.ones, tally.values[state.LEAST], stack.margins[2:]):
                 items[top] = item
                 top += 1
-    span[depth + 1, 2] = top
+    span[depth + 1, 2] = span[depth + 1, 5] = top
     return size
 
 
@@ -150,7 +150,7 @@ def run(layout: Layout, stack: Stack, tally: Tally, shuffles: Shuffles, budget: 
     width, numbers = len(layout.bits), tally.numbers
     for _ in range(budget):
         depth = stack.place[0]
-        while depth >= 0 and stack.span[depth, 1] == stack.span[depth, 2]:
+        while depth >= 0 and stack.span[depth, 1] == stack.span[depth, 5]:
             depth -= 1
         stack.place[0] = depth
         if depth < 0:
