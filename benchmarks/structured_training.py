@@ -26,20 +26,20 @@ from typing import Any
 
 import torch
 from record import write
+from rival_cut import torch_pruning_cut, with_gradients
 from safetensors.torch import save_file
+from structured_latency import IMAGE, measured
 from torch import Tensor, nn
 
 import niwaki as nw
-from niwaki.app.backends import time_models
 from niwaki.app.batches import Batches
 from niwaki.app.data import Data, load_data
 from niwaki.app.evaluation import evaluate, laid_out, loss_of
 from niwaki.app.models import load_model
 
-CUT = ("uniform", "one-shot")
+CUT = ("uniform", "one-shot", "torch-pruning")
 TRAINED = ("halp", "smcp", "iee")
 METHODS = ("dense", *CUT, *TRAINED, "iee, scratch")
-IMAGE = (3, 32, 32)
 
 
 def arguments() -> argparse.Namespace:
@@ -132,27 +132,27 @@ def sparsifier_of(method: str, model: nn.Module, groups: Any, given: argparse.Na
     return nw.iee(model, groups, warmup=warmup, reach=steps // 4, **cycles, **usual)
 
 
-def cut(method: str, model: nn.Module, groups: Any, budget: Any, data: Data, seed: int) -> dict[str, Tensor]:
-    """The channels that stay where everything is decided before the training."""
+def cut(
+    method: str, model: nn.Module, groups: list[nw.Group], budget: Any, data: Data, seed: int
+) -> tuple[nn.Module, dict[str, int]]:
+    """The model cut to the budget where everything is decided before the training, and the channels that stay."""
     batches = Batches(data, 64, seed)
     seen = [batches.at(step) for step in range(16)]
+    if method == "torch-pruning":
+        (limit,) = budget.limits(groups)
+        with_gradients(model, seen, loss_of)
+        found: tuple[nn.Module, dict[str, int]]
+        found = torch_pruning_cut(model, groups, limit, torch.zeros(1, *IMAGE), groups[0].multiple_of)
+        return found
     criterion = nw.Taylor(roles=("scale", "shift"), fallback=("out", "bias"))
     scores = nw.score(criterion, model, groups, seen, loss_of, per_batch=True)
     choose: Callable[..., dict[str, Tensor]] = nw.uniform_width if method == "uniform" else nw.knapsack
-    return choose(groups, scores, budget)
+    keep = choose(groups, scores, budget)
+    return nw.shrink(model, groups, keep), kept_counts(keep)
 
 
-def measured(dense: nn.Module, small: nn.Module, given: argparse.Namespace) -> dict[str, Any]:
-    """Latencies, timed in turns with the dense network."""
-    found: dict[str, Any] = {}
-    x = torch.randn(given.batch, *IMAGE, generator=torch.Generator().manual_seed(0))
-    for backend in ("eager", "onnxruntime"):
-        # A layout for training is none for deployment.
-        models = {"dense": dense, "small": small.to(memory_format=torch.contiguous_format)}
-        timings = time_models(models, x, backend=backend, threads=given.threads, rounds=15, warmup=3)
-        row = timings.rows[1]
-        found[backend] = {"ratio": row.ratio, "low": row.low, "high": row.high, "calm": timings.is_calm}
-    return found
+def kept_counts(keep: dict[str, Tensor]) -> dict[str, int]:
+    return {name: int(row.sum()) for name, row in keep.items()}
 
 
 def run_cell(given: argparse.Namespace, network: int, method: str, target: float, seed: int) -> dict[str, Any]:
@@ -169,8 +169,7 @@ def run_cell(given: argparse.Namespace, network: int, method: str, target: float
         return dense_cell(given, model, data, result, begun)
     budget = budget_of(given, dense, target)
     if method in CUT:
-        keep = cut(method, model, groups, budget, data, seed)
-        model = nw.shrink(model, groups, keep)
+        model, counts = cut(method, model, groups, budget, data, seed)
         train(model, data, given, seed, rate=rate)
         cost = flops_of(model) / flops_of(dense)
     else:
@@ -179,9 +178,8 @@ def run_cell(given: argparse.Namespace, network: int, method: str, target: float
         sparsifier.detach()
         keep, cost = sparsifier.keep, sparsifier.ledger.dense_runs()
         result["stages"] = sparsifier.ledger.as_dict()["stages"]
-        model = nw.shrink(model, groups, keep)
+        model, counts = nw.shrink(model, groups, keep), kept_counts(keep)
     seconds = time.perf_counter() - begun
-    counts = {name: int(row.sum()) for name, row in keep.items()}
     (limit,) = budget.limits(groups)
     return result | {
         "accuracy": accuracy(model.eval(), data),
@@ -192,7 +190,7 @@ def run_cell(given: argparse.Namespace, network: int, method: str, target: float
         "start_cost": 0.0 if is_fresh else 1.0 if given.start == "here" else None,
         "seconds": round(seconds, 1),
         "counts": counts,
-        "latency": measured(dense, model, given),
+        "latency": measured(dense, model, given.batch, given.threads),
     }
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from niwaki.measure.grid import Grid, grid_of, ladder, points_of
+from niwaki.measure.grid import Grid, grid_of, ladder, points_of, stairs
 
 
 def test_between_two_axes_by_hand() -> None:
@@ -32,6 +32,30 @@ def test_a_hole_in_the_grid_is_seen() -> None:
         grid_of({(1, 2): 1.0, (3, 4): 1.0, (3, 2): 1.0})
 
 
+def _blocks(inputs: int, outputs: int) -> float:
+    """A kernel that works in blocks of 16 both ways."""
+    return float(-(-inputs // 16) * -(-outputs // 16))
+
+
+def test_steps_along_the_axes_hold_everywhere() -> None:
+    points = points_of([64, 64], [1, 1], stepped=True)
+    grid = grid_of({at: _blocks(*at) for at in points})
+    everywhere = list(itertools.product(range(8, 65), range(8, 65)))
+    found = grid.at(*np.array(everywhere, dtype=float).T)
+    assert found.tolist() == pytest.approx([_blocks(*at) for at in everywhere])
+    # Where only crossings are known, 20 of 64 channels are thought to cost less than the 32 they are computed as.
+    straight = grid_of({at: _blocks(*at) for at in points_of([64, 64], [1, 1])})
+    assert float(straight.at(np.array(64.0), np.array(20.0))) < 0.8 * _blocks(64, 20)
+
+
+def test_a_flat_line_between_crossings_rises_at_the_next_one() -> None:
+    points = {(2, 2): 1.0, (2, 4): 2.0, (4, 2): 5.0, (4, 4): 5.0, (4, 3): 5.0, (3, 4): 5.0}
+    grid = grid_of(points)
+    assert grid.axes == ((2, 4), (2, 4))
+    assert grid.at(np.array([4.0, 4.0, 2.0, 2.0]), np.array([2.0, 3.0, 3.0, 4.0])).tolist() == [5.0, 5.0, 1.0, 2.0]
+    assert grid.at(np.array([3.0]), np.array([4.0])).tolist() == [5.0]
+
+
 _costs = st.lists(st.floats(0, 1e3), min_size=12, max_size=12)
 
 
@@ -40,6 +64,9 @@ def test_longer_is_never_cheaper(costs: list[float], at: tuple[int, int], more: 
     points = dict(zip(itertools.product((1, 8, 16, 32), (2, 12, 30)), costs, strict=True))
     grid = grid_of(points)
     low, high = (grid.at(*map(np.asarray, where)) for where in (at, (at[0] + more[0], at[1] + more[1])))
+    assert float(low) <= float(high) + 1e-9
+    finer = grid_of(points | {(32, n): cost for n, cost in zip((3, 11, 20), costs, strict=False)})
+    low, high = (finer.at(*map(np.asarray, where)) for where in (at, (at[0] + more[0], at[1] + more[1])))
     assert float(low) <= float(high) + 1e-9
 
 
@@ -50,6 +77,15 @@ def test_ladders_begin_whole_and_fall_in_steps(size: int, multiple: int) -> None
     assert found == sorted(set(found), reverse=True)
     assert all(n % multiple == 0 and n > 0 for n in found)
     assert set(ladder(size * multiple, multiple=multiple, coarse=True)) <= set(found) | {found[-1]}
+
+
+@given(st.integers(1, 5000), st.sampled_from([1, 2, 3, 8, 32]))
+def test_stairs_begin_whole_and_fall_in_steps(size: int, multiple: int) -> None:
+    found = stairs(size * multiple, multiple=multiple)
+    assert found[0] == size * multiple
+    assert found == sorted(set(found), reverse=True)
+    assert all(n % multiple == 0 and n > 0 for n in found)
+    assert len(found) <= 32
 
 
 def test_all_crossings_the_whole_first() -> None:

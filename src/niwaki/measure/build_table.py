@@ -18,6 +18,7 @@ from ..core.names import bare_model
 from .compiled import Compiled
 from .environment import Environment, cache_folder, device_of, dtype_of, this_environment
 from .flops import unfused
+from .folding import PRODUCTS
 from .grid import points_of
 from .keys import key_of
 from .latency import latency
@@ -79,7 +80,8 @@ def _shapes(model: nn.Module) -> dict[str, tuple[int, ...]]:
 def _wanted(rows: Sequence[Row], operations: Sequence[Varied], *, coarse: bool) -> dict[str, Wanted]:
     counts, wanted = Counter(row.key for row in rows), {}
     for row, it in zip(rows, operations, strict=True):
-        points = points_of(row.sizes, [v.multiple for v in it.variables], coarse=coarse)
+        stepped = it.operation.kind in PRODUCTS
+        points = points_of(row.sizes, [v.multiple for v in it.variables], coarse=coarse, stepped=stepped)
         wanted[row.key] = Wanted(it, counts[row.key], tuple(points))
     return wanted
 

@@ -102,25 +102,32 @@ class Care:
         return self.clock or (time.thread_time if alone else time.perf_counter)
 
 
+_EMPTY = ""
+_PARTS = 16
+
+
 def cells_of(wanted: Mapping[str, Wanted], known: Keeper) -> dict[Lengths, list[tuple[str, Lengths]]]:
-    """What is still to be measured, by how far along its ladders it stands.
+    """What is still to be measured, by the share of its axes that is gone, in sixteenths.
 
     The operators of one cell are timed in turns, in the model's order: together they are about the model at one width,
     so that memory and caches are about as full as they will be.
     """
     cells: dict[Lengths, list[tuple[str, Lengths]]] = {}
     for key, want in wanted.items():
-        steps = [sorted(set(axis), reverse=True) for axis in zip(*want.points, strict=True)]
+        whole = [max(axis) for axis in zip(*want.points, strict=True)]
         have = known.get(key)
         for point in want.points:
-            at = tuple(axis.index(n) for axis, n in zip(steps, point, strict=True))
+            at = tuple(round(_PARTS * (1 - n / size)) for n, size in zip(point, whole, strict=True))
             cell = at if len(at) > 1 else at * 2 if at else (0, 0)
             if point not in have:
-                cells.setdefault(cell, []).append((key, point))
+                # An operator stands in a cell once.
+                nth = 0
+                while any(name == key for name, _ in cells.get((*cell, nth), ())):
+                    nth += 1
+                cells.setdefault((*cell, nth), []).append((key, point))
     return dict(sorted(cells.items()))
 
 
-_EMPTY = ""
 _LESS = "less "
 
 

@@ -1,0 +1,67 @@
+"""The latencies of networks that structured_training.py left, measured again in one go on a quiet machine.
+
+    python benchmarks/structured_latency.py runs/structured/FAMILY --batch 32 --threads 1
+
+Latency hangs on the widths, not on the weights: each network is narrowed to the widths of its cell and timed in turns
+with the dense one. The cells' files are brought up to date; ``structured_training.py --collect`` gathers them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+import niwaki as nw
+from niwaki.app.backends import time_models
+from niwaki.app.models import load_model
+
+IMAGE = (3, 32, 32)
+
+
+def measured(dense: nn.Module, small: nn.Module, batch: int, threads: int) -> dict[str, Any]:
+    """Latencies, timed in turns with the dense network."""
+    found: dict[str, Any] = {}
+    x = torch.randn(batch, *IMAGE, generator=torch.Generator().manual_seed(0))
+    for backend in ("eager", "onnxruntime"):
+        # A layout for training is none for deployment.
+        models = {"dense": dense, "small": small.to(memory_format=torch.contiguous_format)}
+        timings = time_models(models, x, backend=backend, threads=threads, rounds=15, warmup=3)
+        row = timings.rows[1]
+        found[backend] = {"ratio": row.ratio, "low": row.low, "high": row.high, "calm": timings.is_calm}
+    return found
+
+
+def main() -> None:
+    """Go through the cells."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("cells", type=Path)
+    parser.add_argument("--batch", type=int, default=32)
+    parser.add_argument("--threads", type=int, default=1)
+    given = parser.parse_args()
+    torch.set_num_threads(given.threads)
+    known: dict[str, dict[str, Any]] = {}  # equal widths are measured once
+    for file in sorted(given.cells.glob("*.json")):
+        cell = json.loads(file.read_text())
+        if "counts" not in cell:
+            continue
+        dense = load_model(f"zoo:resnet{cell['network']}").eval()
+        groups = nw.channels(dense, torch.zeros(1, *IMAGE))
+        keep = {group.name: torch.arange(group.size) < cell["counts"][group.name] for group in groups}
+        code = f"{cell['network']} {sorted(cell['counts'].items())}"
+        if code not in known:
+            known[code] = measured(dense, nw.shrink(dense, groups, keep).eval(), given.batch, given.threads)
+        cell["latency"] = known[code]
+        partial = file.with_suffix(".partial")
+        partial.write_text(json.dumps(cell, indent=1) + "\n")
+        partial.replace(file)
+        shown = {name: (round(row["ratio"], 3), row["calm"]) for name, row in known[code].items()}
+        print(file.stem, round(cell["predicted"], 3), shown, flush=True)
+
+
+if __name__ == "__main__":
+    main()
