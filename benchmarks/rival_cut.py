@@ -27,11 +27,14 @@ def with_gradients(model: nn.Module, batches: Iterable[tuple[Tensor, Tensor]], l
     return model
 
 
-def narrowed(model: nn.Module, x: Tensor, ratio: float, chunk: int) -> nn.Module:
-    """A copy that lost so large a share of all channels by group Taylor importance, by chunks, the classifier kept."""
+def narrowed(model: nn.Module, x: Tensor, ratio: float, chunk: int, *, local: bool) -> nn.Module:
+    """A copy that lost so large a share of the channels, by chunks, the classifier kept.
+
+    Over all layers by group Taylor importance, or in each layer by group magnitude (``local``).
+    """
     import torch_pruning
 
-    small = copy.deepcopy(model)
+    importances, small = torch_pruning.importance, copy.deepcopy(model)
     for mine, given in zip(small.parameters(), model.parameters(), strict=True):
         mine.grad = given.grad  # a copy has none
     classifier = [part for part in small.modules() if isinstance(part, nn.Linear)][-1:]
@@ -40,10 +43,10 @@ def narrowed(model: nn.Module, x: Tensor, ratio: float, chunk: int) -> nn.Module
         torch_pruning.pruner.BasePruner(
             small,
             x,
-            importance=torch_pruning.importance.TaylorImportance(),
-            global_pruning=True,
+            importance=importances.MagnitudeImportance() if local else importances.TaylorImportance(),
+            global_pruning=not local,
             pruning_ratio=ratio,
-            max_pruning_ratio=0.75,
+            max_pruning_ratio=1.0 if local else 0.75,
             round_to=chunk,
             ignored_layers=classifier,
         ).step()
@@ -51,14 +54,14 @@ def narrowed(model: nn.Module, x: Tensor, ratio: float, chunk: int) -> nn.Module
 
 
 def torch_pruning_cut(
-    model: nn.Module, groups: list[Group], limit: Limit, x: Tensor, chunk: int
+    model: nn.Module, groups: list[Group], limit: Limit, x: Tensor, *, local: bool
 ) -> tuple[nn.Module, dict[str, int]]:
     """The least cut by Torch-Pruning that the budget allows, found by halving, and what it leaves of our groups."""
     low, high = 0.0, 0.97
     best: tuple[nn.Module, dict[str, int]] | None = None
     for _ in range(9):
         ratio = (low + high) / 2
-        small = narrowed(model, x, ratio, chunk)
+        small = narrowed(model, x, ratio, groups[0].multiple_of, local=local)
         counts = widths(small, groups)
         if limit.cost(counts) <= limit.most:
             best, high = (small, counts), ratio

@@ -37,7 +37,7 @@ from niwaki.app.data import Data, load_data
 from niwaki.app.evaluation import evaluate, laid_out, loss_of
 from niwaki.app.models import load_model
 
-CUT = ("uniform", "one-shot", "torch-pruning")
+CUT = ("uniform", "one-shot", "torch-pruning", "torch-pruning, local")
 TRAINED = ("halp", "smcp", "iee")
 METHODS = ("dense", *CUT, *TRAINED, "iee, scratch")
 
@@ -138,11 +138,11 @@ def cut(
     """The model cut to the budget where everything is decided before the training, and the channels that stay."""
     batches = Batches(data, 64, seed)
     seen = [batches.at(step) for step in range(16)]
-    if method == "torch-pruning":
+    if method.startswith("torch-pruning"):
         (limit,) = budget.limits(groups)
         with_gradients(model, seen, loss_of)
         found: tuple[nn.Module, dict[str, int]]
-        found = torch_pruning_cut(model, groups, limit, torch.zeros(1, *IMAGE), groups[0].multiple_of)
+        found = torch_pruning_cut(model, groups, limit, torch.zeros(1, *IMAGE), local=method.endswith("local"))
         return found
     criterion = nw.Taylor(roles=("scale", "shift"), fallback=("out", "bias"))
     scores = nw.score(criterion, model, groups, seen, loss_of, per_batch=True)

@@ -15,7 +15,7 @@ from niwaki.app.models import load_model
 from niwaki.app.progress import Silent
 from niwaki.app.run import resume, train
 from niwaki.app.settings import Settings, as_config, from_config
-from niwaki.core import BudgetError, StoreError, TrainError
+from niwaki.core import BudgetError, NiwakiError, StoreError, TrainError
 from tests.app.short_runs import StopAt, Stopped, records, tensors
 from tests.report.parsed import parse
 
@@ -220,3 +220,20 @@ def test_a_method_without_budgets_says_so_before_anything_is_measured(tmp_path, 
     for method, message in {"gmp": "takes a density and no budget", "dense": "a dense run removes nothing"}.items():
         with pytest.raises(BudgetError, match=message):
             train(settings(method=method, units="channels", latency=0.5), tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"steps": 10}, "10 steps are too few: a run of 5 prunings 4 steps apart"),
+        ({"switches": {"evry": 4}}, "no switch 'evry'"),
+        ({"switches": {"events": 0}}, "events >= 1"),
+    ],
+)
+def test_what_a_method_refuses_it_refuses_before_anything_is_measured(tmp_path, monkeypatch, changed, message):
+    def never(*_, **__):
+        pytest.fail("a table was measured")
+
+    monkeypatch.setattr("niwaki.app.budgets.latency_table", never)
+    with pytest.raises(NiwakiError, match=message):
+        train(settings(**{**HALP, "latency": 0.5, **changed}), tmp_path / "run")

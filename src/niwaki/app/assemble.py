@@ -6,8 +6,10 @@ import math
 import os
 import platform
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,12 +17,13 @@ import torch
 from torch import Tensor, nn
 
 from .. import __version__
-from ..allocate import at_least
+from ..allocate import Macs, at_least
 from ..core.errors import BudgetError, TrainError
 from ..core.group import Group
-from ..measure import LatencyTable
+from ..measure import LatencyTable, counted
 from ..methods.start import is_structured
 from ..signals import probe
+from ..signals.forward import evaluating
 from .batches import Batches
 from .budgets import Budgets, make_budgets
 from .data import Data, load_data
@@ -127,6 +130,14 @@ def _budgets(
     return make_budgets(settings.costs, model, example, progress, stored=table)
 
 
+def _rehearse(make: Callable[..., Any], model: nn.Module, example: Tensor) -> None:
+    """Let a method say what is wrong with its switches and steps before a table is measured, which takes minutes."""
+    with evaluating(model):
+        prices = counted(model, example[:1])
+    with suppress(BudgetError):  # what can be reached is the table's to say
+        make(budget=[Macs(1.0, prices.macs)])
+
+
 def assemble(settings: Settings, progress: Shown, *, table: LatencyTable | None = None) -> Parts:
     """Load the data, make model, optimizer and sparsifier, and attach them.
 
@@ -155,19 +166,22 @@ def assemble(settings: Settings, progress: Shown, *, table: LatencyTable | None 
     optimizer = _optimizer(settings, model)
     few = [batches.at(step) for step in range(4)]
     groups = at_least(groups_of(model, settings.units, few[0][0][:2]), settings.min_share or 0.0)
-    budgets = _budgets(settings, (model, groups, few[0][0]), progress, table)
-    sparsifier = make_sparsifier(
+    make = partial(
+        make_sparsifier,
         settings.method,
         model,
         groups,
         settings.switches,
         density=settings.asked_density,
-        budget=() if budgets is None else budgets.budget,
         steps=steps,
         seed=settings.seed,
         probe=probe(few, loss_of),
         example=laid_out(few[0][0], settings.channels_last),
     )
+    if settings.costs.latency is not None and table is None and is_structured(groups):
+        _rehearse(make, model, few[0][0])
+    budgets = _budgets(settings, (model, groups, few[0][0]), progress, table)
+    sparsifier = make(budget=() if budgets is None else budgets.budget)
     model.train()
     return Parts(
         settings, data, batches, model, optimizer, sparsifier.attach(optimizer), groups, budgets, device, steps,
