@@ -78,6 +78,7 @@ class Layout(NamedTuple):
         ones: samples of label 1 in each stratum.
         columns: where the items stood in the table.
         slots: where the samples stand, as bit numbers, ``[samples]`` in the order of the cells.
+        supports: samples of each stratum that hold each item, ``[items, strata]``.
     """
 
     bits: Words
@@ -87,6 +88,7 @@ class Layout(NamedTuple):
     ones: Floats
     columns: Ints
     slots: Ints
+    supports: Floats
 
 
 def _unpacked(items: NDArray[np.bool_] | Packed, columns: Ints) -> NDArray[np.uint8]:
@@ -135,12 +137,21 @@ def lay_out(items: NDArray[np.bool_] | Packed, labels: NDArray[np.bool_], strata
         bits[start : start + len(rows)] = np.packbits(spread[: len(rows)], axis=1, bitorder="little")
     full = np.zeros(64 * cells[-1], np.uint8)
     full[slots] = 1
+    words = bits.view("<u8").astype(np.uint64, copy=False)
     return Layout(
-        bits=bits.view("<u8").astype(np.uint64, copy=False),
+        bits=words,
         full=np.packbits(full, bitorder="little").view("<u8").astype(np.uint64, copy=False),
         cells=cells.astype(np.int64),
         sizes=sizes.reshape(count, 2).sum(axis=1).astype(np.float64),
         ones=sizes[::2].astype(np.float64),
         columns=columns.astype(np.int64),
         slots=slots.astype(np.int64),
+        supports=_by_stratum(words, cells),
     )
+
+
+def _by_stratum(bits: Words, cells: Ints) -> Floats:
+    x = np.zeros((len(bits), len(cells) // 2))
+    for j, (start, end) in enumerate(zip(cells[:-1:2], cells[2::2], strict=True)):
+        x[:, j] = np.bitwise_count(bits[:, start:end]).sum(axis=1, dtype=np.int64)
+    return x

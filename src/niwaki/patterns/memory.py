@@ -38,19 +38,11 @@ def new_stack(layout: Layout, least: float, min_support: int) -> Stack:
     stack.where[:] = np.arange(words)
     stack.words[0] = layout.full
     stack.cells[:] = layout.cells
-    x = stratum_supports(layout)
+    x = layout.supports
     candidates = np.flatnonzero((envelope(x, layout.sizes, layout.ones) >= least) & (x.sum(axis=1) >= min_support))
     stack.items[: len(candidates)] = candidates
     stack.span[0, [2, 5]] = len(candidates)
     return stack
-
-
-def stratum_supports(layout: Layout) -> NDArray[np.float64]:
-    """Samples of each stratum that hold each item, ``[items, strata]``."""
-    x = np.zeros((len(layout.bits), len(layout.sizes)))
-    for j, (start, end) in enumerate(zip(layout.cells[:-1:2], layout.cells[2::2], strict=True)):
-        x[:, j] = np.bitwise_count(layout.bits[:, start:end]).sum(axis=1, dtype=np.int64)
-    return x
 
 
 def _longer(array: NDArray[Any], axis: int = 0) -> NDArray[Any]:
