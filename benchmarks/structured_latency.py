@@ -10,23 +10,34 @@ from __future__ import annotations
 
 import argparse
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 import niwaki as nw
 from niwaki.app.backends import time_models
 from niwaki.app.models import load_model
 
-IMAGE = (3, 32, 32)
+
+@dataclass(frozen=True)
+class Setting:
+    """A network as the zoo makes it, the file with its pictures, and one picture's shape."""
+
+    address: str
+    pictures: str
+    image: tuple[int, int, int]
 
 
-def measured(dense: nn.Module, small: nn.Module, batch: int, threads: int) -> dict[str, Any]:
+SETTINGS = {f"resnet{n}": Setting(f"zoo:resnet{n}", "cifar10.npz", (3, 32, 32)) for n in (20, 32, 44, 56)}
+SETTINGS["cnn"] = Setting("zoo:cnn?width=32", "fashion_mnist.npz", (1, 28, 28))
+
+
+def measured(dense: nn.Module, small: nn.Module, x: Tensor, threads: int) -> dict[str, Any]:
     """Latencies, timed in turns with the dense network."""
     found: dict[str, Any] = {}
-    x = torch.randn(batch, *IMAGE, generator=torch.Generator().manual_seed(0))
     for backend in ("eager", "onnxruntime"):
         # A layout for training is none for deployment.
         models = {"dense": dense, "small": small.to(memory_format=torch.contiguous_format)}
@@ -49,12 +60,13 @@ def main() -> None:
         cell = json.loads(file.read_text())
         if "counts" not in cell:
             continue
-        dense = load_model(f"zoo:resnet{cell['network']}").eval()
-        groups = nw.channels(dense, torch.zeros(1, *IMAGE))
+        setting = SETTINGS[cell["network"]]
+        dense, x = load_model(setting.address).eval(), torch.zeros(given.batch, *setting.image).normal_()
+        groups = nw.channels(dense, x[:1])
         keep = {group.name: torch.arange(group.size) < cell["counts"][group.name] for group in groups}
         code = f"{cell['network']} {sorted(cell['counts'].items())}"
         if code not in known:
-            known[code] = measured(dense, nw.shrink(dense, groups, keep).eval(), given.batch, given.threads)
+            known[code] = measured(dense, nw.shrink(dense, groups, keep).eval(), x, given.threads)
         cell["latency"] = known[code]
         partial = file.with_suffix(".partial")
         partial.write_text(json.dumps(cell, indent=1) + "\n")

@@ -1,13 +1,14 @@
 """Channels for a latency: accuracy, measured latency and training cost of the ways to get there, cell by cell.
 
-    python benchmarks/structured_training.py --data DATA --networks 20 --targets 0.55 0.3 --seeds 0 --minutes 20
-    python benchmarks/structured_training.py --data DATA --networks 20 --start here --methods dense halp "iee, scratch"
+    python benchmarks/structured_training.py --data DATA --networks resnet20 --targets 0.55 0.3 --seeds 0 --minutes 20
+    python benchmarks/structured_training.py --data DATA --networks cnn --start here --methods dense halp "iee, scratch"
     python benchmarks/structured_training.py --data DATA --collect
 
-DATA is a folder with cifar10.npz and pretrained/cifar10_resnetN.safetensors. A cell is one network, method, target and
-seed; its result is written as soon as it is there, and a cell that is there is not repeated: a table can be filled in
-pieces and by several processes (give each its own --seeds or --methods). ``--start trained`` begins with the weights
-of others; ``--start here`` with a dense network trained here for as many steps, its cell ``dense`` comes first.
+DATA is a folder with cifar10.npz, fashion_mnist.npz (for cnn) and pretrained/cifar10_resnetN.safetensors. A cell is one
+network, method, target and seed; its result is written as soon as it is there, and a cell that is there is not redone:
+a table can be filled in pieces and by several processes (give each its own --seeds or --methods). ``--start trained``
+begins with the weights of others; ``--start here`` with a dense network trained here for as many steps, its cell
+``dense`` comes first.
 
 All methods train for the same steps, on the same batches, at the same rates (from scratch at a larger one). Training
 cost is in dense trainings of as many steps; what the trained network cost that a method starts from stands beside it.
@@ -28,7 +29,7 @@ import torch
 from record import write
 from rival_cut import torch_pruning_cut, with_gradients
 from safetensors.torch import save_file
-from structured_latency import IMAGE, measured
+from structured_latency import SETTINGS, measured
 from torch import Tensor, nn
 
 import niwaki as nw
@@ -45,7 +46,7 @@ METHODS = ("dense", *CUT, *TRAINED, "iee, scratch")
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--networks", type=int, nargs="+", default=[20])
+    parser.add_argument("--networks", nargs="+", choices=SETTINGS, default=["resnet20"])
     parser.add_argument("--targets", type=float, nargs="+", default=[0.55, 0.3])
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
@@ -71,23 +72,24 @@ def family(given: argparse.Namespace) -> str:
     return f"{given.start}-{given.limit}-images-{given.steps}-steps-{given.prices}-by-{given.chunk}"
 
 
-def file_of(given: argparse.Namespace, network: int, method: str, target: float, seed: int) -> Path:
-    where: Path = given.runs / family(given) / f"resnet{network}@{method}@{target:g}@{seed}.json"
+def file_of(given: argparse.Namespace, network: str, method: str, target: float, seed: int) -> Path:
+    where: Path = given.runs / family(given) / f"{network}@{method}@{target:g}@{seed}.json"
     return where
 
 
-def network_of(given: argparse.Namespace, network: int, method: str, seed: int) -> nn.Module:
+def network_of(given: argparse.Namespace, network: str, method: str, seed: int) -> nn.Module:
     """The network a method starts from."""
     is_fresh = method == "iee, scratch" or (method == "dense" and given.start == "here")
     if is_fresh:
         torch.manual_seed(seed)
-        return load_model(f"zoo:resnet{network}")
-    weights = given.data / "pretrained" / f"cifar10_resnet{network}.safetensors"
+        return load_model(SETTINGS[network].address)
+    weights = given.data / "pretrained" / f"cifar10_{network}.safetensors"
     if given.start == "here":
         weights = file_of(given, network, "dense", 1.0, seed).with_suffix(".safetensors")
         if not weights.exists():
             raise SystemExit(f"{weights} is missing: run the method dense of this network and seed first")
-    return load_model(f"zoo:resnet{network}?weights={weights}")
+    address = SETTINGS[network].address
+    return load_model(f"{address}{'&' if '?' in address else '?'}weights={weights}")
 
 
 def train(model: nn.Module, data: Data, given: argparse.Namespace, seed: int, **more: Any) -> None:
@@ -111,8 +113,8 @@ def train(model: nn.Module, data: Data, given: argparse.Namespace, seed: int, **
         schedule.step()
 
 
-def budget_of(given: argparse.Namespace, model: nn.Module, target: float) -> Any:
-    example = torch.zeros(given.batch, *IMAGE)
+def budget_of(given: argparse.Namespace, model: nn.Module, target: float, picture: Tensor) -> Any:
+    example = picture.repeat(given.batch, 1, 1, 1)
     if given.prices == "macs":
         return nw.Macs(target, nw.counted(model, example).macs)
     return nw.Latency(target, nw.latency_table(model, example, threads=given.threads))
@@ -121,7 +123,7 @@ def budget_of(given: argparse.Namespace, model: nn.Module, target: float) -> Any
 def sparsifier_of(method: str, model: nn.Module, groups: Any, given: argparse.Namespace, **more: Any) -> Any:
     steps = given.steps
     every, cycle = max(1, steps // 75), max(2, steps // 25)
-    usual = {"steps": steps, "example": torch.zeros(128, *IMAGE), **more}
+    usual = {"steps": steps, **more}
     smaller = {"materialise": given.materialise}
     if method == "halp":
         return nw.halp(model, groups, every=every, **smaller, **usual)
@@ -142,7 +144,7 @@ def cut(
         (limit,) = budget.limits(groups)
         with_gradients(model, seen, loss_of)
         found: tuple[nn.Module, dict[str, int]]
-        found = torch_pruning_cut(model, groups, limit, torch.zeros(1, *IMAGE), local=method.endswith("local"))
+        found = torch_pruning_cut(model, groups, limit, seen[0][0][:1], local=method.endswith("local"))
         return found
     criterion = nw.Taylor(roles=("scale", "shift"), fallback=("out", "bias"))
     scores = nw.score(criterion, model, groups, seen, loss_of, per_batch=True)
@@ -155,25 +157,27 @@ def kept_counts(keep: dict[str, Tensor]) -> dict[str, int]:
     return {name: int(row.sum()) for name, row in keep.items()}
 
 
-def run_cell(given: argparse.Namespace, network: int, method: str, target: float, seed: int) -> dict[str, Any]:
+def run_cell(given: argparse.Namespace, network: str, method: str, target: float, seed: int) -> dict[str, Any]:
     """Train one network, cut it, and measure what came out."""
     begun = time.perf_counter()
-    data = load_data(f"npz:{given.data / 'cifar10.npz'}?limit={given.limit}")
+    data = load_data(f"npz:{given.data / SETTINGS[network].pictures}?limit={given.limit}")
     model = network_of(given, network, method, seed)
-    dense = load_model(f"zoo:resnet{network}").eval()
-    groups = [replace(g, multiple_of=given.chunk) for g in nw.channels(dense, torch.zeros(1, *IMAGE))]
+    dense, picture = load_model(SETTINGS[network].address).eval(), torch.zeros(1, *SETTINGS[network].image)
+    groups = [replace(g, multiple_of=given.chunk) for g in nw.channels(dense, picture)]
     is_fresh = method == "iee, scratch" or (method == "dense" and given.start == "here")
     rate = given.scratch_rate if is_fresh else given.rate
     result: dict[str, Any] = {"network": network, "method": method, "target": target, "seed": seed, "rate": rate}
     if method == "dense":
         return dense_cell(given, model, data, result, begun)
-    budget = budget_of(given, dense, target)
+    budget = budget_of(given, dense, target, picture)
     if method in CUT:
         model, counts = cut(method, model, groups, budget, data, seed)
         train(model, data, given, seed, rate=rate)
-        cost = flops_of(model) / flops_of(dense)
+        cost = flops_of(model, picture) / flops_of(dense, picture)
     else:
-        sparsifier = sparsifier_of(method, model, groups, given, budget=budget, seed=seed)
+        sparsifier = sparsifier_of(
+            method, model, groups, given, budget=budget, seed=seed, example=picture.repeat(128, 1, 1, 1)
+        )
         train(model, data, given, seed, rate=rate, attach=sparsifier.attach)
         sparsifier.detach()
         keep, cost = sparsifier.keep, sparsifier.ledger.dense_runs()
@@ -184,13 +188,13 @@ def run_cell(given: argparse.Namespace, network: int, method: str, target: float
     return result | {
         "accuracy": accuracy(model.eval(), data),
         "predicted": limit.cost(counts) / limit.cost.dense,
-        "macs": flops_of(model) / flops_of(dense),
+        "macs": flops_of(model, picture) / flops_of(dense, picture),
         "parameters": sum(p.numel() for p in model.parameters()) / sum(p.numel() for p in dense.parameters()),
         "training_cost": cost,
         "start_cost": 0.0 if is_fresh else 1.0 if given.start == "here" else None,
         "seconds": round(seconds, 1),
         "counts": counts,
-        "latency": measured(dense, model, given.batch, given.threads),
+        "latency": measured(dense, model, torch.randn(given.batch, *picture.shape[1:]), given.threads),
     }
 
 
@@ -212,8 +216,8 @@ def accuracy(model: nn.Module, data: Data) -> float:
     return round(100 * evaluate(model, data, data.test, precision="bf16", channels_last=True)[0], 2)
 
 
-def flops_of(model: nn.Module) -> float:
-    return nw.count_flops(model, (torch.zeros(1, *IMAGE),)).total
+def flops_of(model: nn.Module, picture: Tensor) -> float:
+    return nw.count_flops(model, (picture,)).total
 
 
 def run_all(given: argparse.Namespace) -> None:
@@ -243,7 +247,7 @@ def run_all(given: argparse.Namespace) -> None:
 
 def collect(given: argparse.Namespace) -> None:
     """Gather the finished cells: one row for each network, method and target."""
-    rows: dict[tuple[int, float, str], list[dict[str, Any]]] = {}
+    rows: dict[tuple[str, float, str], list[dict[str, Any]]] = {}
     for file in sorted((given.runs / family(given)).glob("*.json")):
         one = json.loads(file.read_text())
         rows.setdefault((one["network"], -one["target"], one["method"]), []).append(one)
