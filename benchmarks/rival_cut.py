@@ -46,7 +46,7 @@ def narrowed(model: nn.Module, x: Tensor, ratio: float, chunk: int, *, local: bo
             importance=importances.MagnitudeImportance() if local else importances.TaylorImportance(),
             global_pruning=not local,
             pruning_ratio=ratio,
-            max_pruning_ratio=1.0 if local else 0.75,
+            max_pruning_ratio=0.9,
             round_to=chunk,
             ignored_layers=classifier,
         ).step()
@@ -56,17 +56,17 @@ def narrowed(model: nn.Module, x: Tensor, ratio: float, chunk: int, *, local: bo
 def torch_pruning_cut(
     model: nn.Module, groups: list[Group], limit: Limit, x: Tensor, *, local: bool
 ) -> tuple[nn.Module, dict[str, int]]:
-    """The least cut by Torch-Pruning that the budget allows, found by halving, and what it leaves of our groups."""
-    low, high = 0.0, 0.97
-    best: tuple[nn.Module, dict[str, int]] | None = None
-    for _ in range(9):
-        ratio = (low + high) / 2
-        small = narrowed(model, x, ratio, groups[0].multiple_of, local=local)
+    """The least cut by Torch-Pruning that the budget allows, of many tried, and what it leaves of our groups.
+
+    A larger share does not always cost less: a layer that would lose all its channels loses none.
+    """
+    best: tuple[float, nn.Module, dict[str, int]] | None = None
+    for percent in range(3, 98):
+        small = narrowed(model, x, percent / 100, groups[0].multiple_of, local=local)
         counts = widths(small, groups)
-        if limit.cost(counts) <= limit.most:
-            best, high = (small, counts), ratio
-        else:
-            low = ratio
+        cost = limit.cost(counts)
+        if cost <= limit.most and (best is None or cost > best[0]):
+            best = cost, small, counts
     if best is None:
-        raise SystemExit(f"Torch-Pruning does not reach {limit.most / limit.cost.dense:.3g} of the cost")
-    return best
+        raise LookupError(f"Torch-Pruning does not reach {limit.most / limit.cost.dense:.3g} of the cost")
+    return best[1:]

@@ -236,7 +236,11 @@ def run_all(given: argparse.Namespace) -> None:
             continue
         if time.monotonic() - begun > 60 * given.minutes:
             break
-        result = run_cell(given, *cell)
+        try:
+            result = run_cell(given, *cell)
+        except LookupError as error:  # a cell without a result: its row is missing from the table
+            print(file.stem, error, flush=True)
+            continue
         file.parent.mkdir(parents=True, exist_ok=True)
         partial = file.with_suffix(".partial")
         partial.write_text(json.dumps(result, indent=1) + "\n")

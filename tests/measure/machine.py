@@ -32,10 +32,10 @@ class Machine:
 
     def __init__(self, formula: Formula = products, seconds: float = 1.0) -> None:
         self.now, self.formula, self.seconds = 0.0, formula, seconds
-        self.calls, self.each = 0, 0.0
+        self.calls, self.outside = 0, 0.0
 
-    def per_call(self, device: torch.device, clock: Callable[[], float]) -> float:
-        return self.each
+    def calling(self, model: nn.Module, example: Any, clock: Callable[[], float]) -> float:
+        return self.outside
 
     def clock(self) -> float:
         return self.now

@@ -1,4 +1,4 @@
-"""What calling an operator takes: on a machine of known speed, and on this one."""
+"""What a model takes outside its operators: on a clock that the test turns, and on this machine."""
 
 from __future__ import annotations
 
@@ -6,28 +6,53 @@ import time
 
 import pytest
 import torch
+from torch import nn
 
-from niwaki.measure.calling import seconds_per_call
+from niwaki.measure.calling import seconds_of_calling
 from niwaki.measure.replay import Eager
 
-from .machine import Machine
 
-CPU = torch.device("cpu")
+class Clock:
+    """Stands still unless something is said to take time."""
 
+    def __init__(self) -> None:
+        self.now = 0.0
 
-def test_it_is_what_the_whole_takes_beyond_its_operators() -> None:
-    machine = Machine(seconds=3.0)
-    # Four convolutions of 8 to 8 channels, 3x3, on 2x2 pictures; norms and activations take no time on this machine.
-    alone = 4 * (2 * 2 * 8 * 8 * 9) * 1e-9
-    assert seconds_per_call(machine, CPU, machine.clock) == pytest.approx((3.0 - alone) / 12)
+    def __call__(self) -> float:
+        return self.now
 
-
-def test_a_whole_that_is_faster_than_its_operators_costs_no_calls() -> None:
-    machine = Machine(lambda kind, shapes, args: 1.0, seconds=3.0)
-    assert seconds_per_call(machine, CPU, machine.clock) == 0
+    def takes(self, seconds: float) -> None:
+        self.now += seconds
 
 
-def test_on_a_real_machine_it_is_some_microseconds() -> None:
-    state = torch.get_rng_state()
-    assert 0 <= seconds_per_call(Eager(), CPU, time.thread_time) < 1e-3
+def test_it_is_what_the_whole_takes_beyond_its_operators(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, x = Clock(), torch.ones(3)
+    plain = torch.relu
+
+    def relu(x: torch.Tensor) -> torch.Tensor:
+        clock.takes(2.0)
+        return plain(x)
+
+    def whole() -> None:
+        for _ in range(4):
+            clock.takes(0.25)
+            torch.overrides.handle_torch_function(relu, (x,), x)
+
+    # Four operators of two seconds, and a quarter of a second of Python before each.
+    assert seconds_of_calling(whole, clock) == pytest.approx(1.0)
+
+
+def test_a_model_of_many_small_operators_spends_more_outside_them() -> None:
+    few = nn.Sequential(*(nn.ReLU() for _ in range(4)))
+    many = nn.Sequential(*(nn.ReLU() for _ in range(200)))
+    x, eager = torch.ones(2), Eager()
+    a, b = (eager.calling(model, x, time.thread_time) for model in (few, many))
+    assert 0 <= a < b < 200 * 1e-3
+
+
+def test_the_models_answers_and_random_numbers_stay() -> None:
+    model, x = nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4)).eval(), torch.randn(8, 4)
+    before, state = model(x), torch.get_rng_state()
+    Eager().calling(model, x, time.thread_time)
+    assert torch.equal(model(x), before)
     assert torch.equal(torch.get_rng_state(), state)

@@ -38,7 +38,7 @@ _BACKENDS: Mapping[str, Callable[[torch.device, int], Backend]] = {
     "compile": lambda device, threads: Compiled(),
     "onnxruntime": OnnxRuntime,
 }
-_CALLING = "an operator called from a model"
+_CALLING = " outside its operators"
 
 
 def runtime_of(backend: str, device: torch.device, threads: int) -> Backend:
@@ -150,19 +150,19 @@ def latency_table(
     unmeasured = {row.name: failed[row.key] for row in rows if row.key in failed}
     made = LatencyTable(here, good, {row.key: points[row.key] for row in good}, shapes, whole, unmeasured=unmeasured)
     warn_of_noise(made)
-    # What the whole takes beyond its operators is the calling of them, up to a point, and beyond that the machine.
+    # What the whole takes beyond its operators is the calling of them, which does not shrink, and else the machine.
     beyond = max(whole.seconds - made.dense_predicted, 0.0)
-    return replace(made, overhead=min(beyond, _per_call(runtime, kept, device, care) * len(operations)))
+    return replace(made, overhead=min(beyond, _calling(runtime, model, example, kept, code + _CALLING, care)))
 
 
-def _per_call(backend: Backend, cache: Cache, device: torch.device, care: Care) -> float:
-    if _CALLING not in cache.models:
-        threads = cache.environment.threads
-        with pinned(threads):
-            seconds = backend.per_call(device, care.clock_for(device, threads))
-        cache.models[_CALLING] = [seconds, 0.0]
+def _calling(backend: Backend, model: nn.Module, example: Any, cache: Cache, code: str, care: Care) -> float:
+    if code not in cache.models:
+        here = cache.environment
+        clock = care.clock_for(torch.device(here.device), here.threads)
+        with pinned(here.threads), unfused():
+            cache.models[code] = [backend.calling(model, example, clock), 0.0]
         cache.write()
-    return cache.models[_CALLING][0]
+    return cache.models[code][0]
 
 
 def _file(cache: str | Path | bool, environment: Environment) -> Path | None:

@@ -25,8 +25,8 @@ Progress = Callable[[int, int], None]
 class Backend(Protocol):
     """What makes operators callable."""
 
-    def per_call(self, device: torch.device, clock: Clock) -> float:
-        """Seconds that a model adds to each operator by calling it."""
+    def calling(self, model: nn.Module, example: Any, clock: Clock) -> float:
+        """Seconds of a model outside its operators: what calling them takes."""
         ...
 
     def ready(self, it: Varied, lengths: Sequence[int], device: torch.device, copies: int) -> Ready:

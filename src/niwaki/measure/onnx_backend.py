@@ -39,7 +39,7 @@ class OnnxRuntime:
         threads: within an operator.
     """
 
-    def per_call(self, device: torch.device, clock: Callable[[], float]) -> float:
+    def calling(self, model: nn.Module, example: Any, clock: Callable[[], float]) -> float:
         """Nothing: no Python calls its operators."""
         return 0.0
 

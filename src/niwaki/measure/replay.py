@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
-from .calling import seconds_per_call
+from .calling import seconds_of_calling
 from .tape import Held, Operation, split_example
 from .variables import Varied, arguments_at
 
@@ -41,9 +41,13 @@ def activations(it: Varied, args: Any) -> list[Tensor]:
 class Eager:
     """Operators as torch runs them."""
 
-    def per_call(self, device: torch.device, clock: Callable[[], float]) -> float:
-        """What the Python of a model takes per operator, measured."""
-        return seconds_per_call(self, device, clock)
+    def calling(self, model: nn.Module, example: Any, clock: Callable[[], float]) -> float:
+        """What the Python of the model takes, measured on the CPU; elsewhere the device computes meanwhile."""
+        tensors = [x for x in (*model.parameters(), *tree_leaves(example)) if isinstance(x, Tensor)]
+        if any(x.device.type != "cpu" for x in tensors):
+            return 0.0
+        with torch.inference_mode():
+            return seconds_of_calling(self.whole(model, example), clock)
 
     def ready(self, it: Varied, lengths: Sequence[int], device: torch.device, copies: int) -> Ready:
         """One operator at given lengths.
