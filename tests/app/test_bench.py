@@ -128,6 +128,7 @@ def test_what_it_refuses(tmp_path):
     fails(AddressError, "the input size 'x3' needs the form", [SMALL, SMALL], size="x3")
     fails(AddressError, "the folder '.*' holds no model: neither plan.json", [SMALL, str(tmp_path)])
     fails(AddressError, "'zoo:mlq'.*did you mean", ["zoo:mlq", SMALL])
+    fails(AddressError, "'nowhere' is no folder that is there, and no address of a model", [SMALL, "nowhere"])
     fails(TrainError, "two rounds or more", [SMALL, SMALL], rounds=1)
     fails(TrainError, "the device 'gpu' cannot be used", [SMALL, SMALL], device="gpu")
     (tmp_path / "plan.json").write_text("{")

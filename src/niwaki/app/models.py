@@ -104,6 +104,7 @@ def load_model(text: str, *, classes: int | None = None, channels: int | None = 
     address = parse(text)
     if address.scheme not in _SCHEMES or not address.rest:
         what = "names no model" if address.scheme in _SCHEMES else f"has the unknown scheme {address.scheme!r}"
+        what = what if ":" in text else "is no address: that begins with a scheme and a colon"
         raise AddressError(f"the model {text!r} {what}; {near(text, _FORMS)}")
     weights = None
     if address.scheme == "zoo":

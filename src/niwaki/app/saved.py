@@ -47,6 +47,8 @@ def open_model(text: str, *, dense: str | None = None) -> nn.Module:
             f"the folder {text!r} holds no model: neither plan.json, which nw.save writes, nor program.pt2, which "
             "nw.save_program writes"
         )
+    if ":" not in text:
+        raise AddressError(f"{text!r} is no folder that is there, and no address of a model, such as zoo:resnet20")
     return load_model(text)
 
 
