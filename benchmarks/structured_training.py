@@ -40,7 +40,9 @@ from niwaki.app.models import load_model
 
 CUT = ("uniform", "one-shot", "torch-pruning", "torch-pruning, local")
 TRAINED = ("halp", "smcp", "iee")
-METHODS = ("dense", *CUT, *TRAINED, "iee, scratch")
+# From scratch; with ``end 0.4`` the structure stands after that share of the run.
+SCRATCH = ("static, scratch", "iee, scratch", "iee, scratch, end 0.4")
+METHODS = ("dense", *CUT, *TRAINED, *SCRATCH)
 
 
 def arguments() -> argparse.Namespace:
@@ -79,7 +81,7 @@ def file_of(given: argparse.Namespace, network: str, method: str, target: float,
 
 def network_of(given: argparse.Namespace, network: str, method: str, seed: int) -> nn.Module:
     """The network a method starts from."""
-    is_fresh = method == "iee, scratch" or (method == "dense" and given.start == "here")
+    is_fresh = method in SCRATCH or (method == "dense" and given.start == "here")
     if is_fresh:
         torch.manual_seed(seed)
         return load_model(SETTINGS[network].address)
@@ -130,8 +132,11 @@ def sparsifier_of(method: str, model: nn.Module, groups: Any, given: argparse.Na
     if method == "smcp":
         return nw.smcp(model, groups, every=max(1, steps // 30), **usual)
     cycles = {"H": cycle, "J": cycle, "Q": max(1, cycle // 2), **smaller}
-    warmup = steps // 20 if method == "iee, scratch" else 0
-    return nw.iee(model, groups, warmup=warmup, reach=steps // 4, **cycles, **usual)
+    if method == "static, scratch":
+        return nw.static(model, groups, **smaller, **usual)
+    warmup, early = steps // 20 if method in SCRATCH else 0, method.endswith("end 0.4")
+    cycles |= {"end": 0.4, "reach": steps // 5} if early else {"reach": steps // 4}
+    return nw.iee(model, groups, warmup=warmup, **cycles, **usual)
 
 
 def cut(
@@ -164,7 +169,7 @@ def run_cell(given: argparse.Namespace, network: str, method: str, target: float
     model = network_of(given, network, method, seed)
     dense, picture = load_model(SETTINGS[network].address).eval(), torch.zeros(1, *SETTINGS[network].image)
     groups = [replace(g, multiple_of=given.chunk) for g in nw.channels(dense, picture)]
-    is_fresh = method == "iee, scratch" or (method == "dense" and given.start == "here")
+    is_fresh = method in SCRATCH or (method == "dense" and given.start == "here")
     rate = given.scratch_rate if is_fresh else given.rate
     result: dict[str, Any] = {"network": network, "method": method, "target": target, "seed": seed, "rate": rate}
     if method == "dense":
