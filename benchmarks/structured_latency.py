@@ -3,7 +3,8 @@
     python benchmarks/structured_latency.py runs/structured/FAMILY --batch 32 --threads 1
 
 Latency hangs on the widths, not on the weights: each network is narrowed to the widths of its cell and timed in turns
-with the dense one. The cells' files are brought up to date; ``structured_training.py --collect`` gathers them.
+with the dense one. The cells' files are brought up to date; ``structured_training.py --collect`` gathers them. With
+``--restless`` only those whose last measurement was not calm are measured.
 """
 
 from __future__ import annotations
@@ -53,12 +54,14 @@ def main() -> None:
     parser.add_argument("cells", type=Path)
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--restless", action="store_true")
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
     known: dict[str, dict[str, Any]] = {}  # equal widths are measured once
     for file in sorted(given.cells.glob("*.json")):
         cell = json.loads(file.read_text())
-        if "counts" not in cell:
+        is_calm = all(row["calm"] for row in cell.get("latency", {}).values())
+        if "counts" not in cell or (given.restless and is_calm):
             continue
         setting = SETTINGS[cell["network"]]
         dense, x = load_model(setting.address).eval(), torch.zeros(given.batch, *setting.image).normal_()
