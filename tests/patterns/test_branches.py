@@ -62,10 +62,6 @@ def test_the_pieces_of_a_search_are_the_whole(compiled, size, visited):
     assert len(walk.branches(grain=0.0)) > len(walk.branches()) > 0
 
 
-def _clock(monkeypatch, *times):
-    monkeypatch.setattr(budgets.time, "perf_counter", iter(times).__next__)
-
-
 def test_turns_grow_while_all_have_work_and_shrink_where_one_has_none(monkeypatch):
     clock = [0.0]
     monkeypatch.setattr(budgets.time, "perf_counter", lambda: clock[0])
@@ -99,4 +95,4 @@ def test_a_budget_stays_a_number_that_fits(monkeypatch):
     monkeypatch.setattr(budgets.time, "perf_counter", iter(range(1000, 2000)).__next__)
     for _ in range(100):  # each in a second
         budget.adapt()
-    assert budget.patterns == 1
+    assert budget.patterns == 16

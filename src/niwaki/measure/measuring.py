@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -113,6 +114,7 @@ def cells_of(wanted: Mapping[str, Wanted], known: Keeper) -> dict[Lengths, list[
     so that memory and caches are about as full as they will be.
     """
     cells: dict[Lengths, list[tuple[str, Lengths]]] = {}
+    again: Counter[tuple[str, Lengths]] = Counter()
     for key, want in wanted.items():
         whole = [max(axis) for axis in zip(*want.points, strict=True)]
         have = known.get(key)
@@ -121,10 +123,8 @@ def cells_of(wanted: Mapping[str, Wanted], known: Keeper) -> dict[Lengths, list[
             cell = at if len(at) > 1 else at * 2 if at else (0, 0)
             if point not in have:
                 # An operator stands in a cell once.
-                nth = 0
-                while any(name == key for name, _ in cells.get((*cell, nth), ())):
-                    nth += 1
-                cells.setdefault((*cell, nth), []).append((key, point))
+                cells.setdefault((*cell, again[key, cell]), []).append((key, point))
+                again[key, cell] += 1
     return dict(sorted(cells.items()))
 
 

@@ -27,7 +27,7 @@ class Budget:
         if spent < self._seconds / 2:
             self.patterns = min(2 * self.patterns, _MOST_AT_ONCE)
         elif spent > 2 * self._seconds:
-            self.patterns = max(1, self.patterns // 2)
+            self.patterns = max(16, self.patterns // 2)
 
 
 class Turn:
