@@ -91,3 +91,30 @@ def test_stairs_begin_whole_and_fall_in_steps(size: int, multiple: int) -> None:
 def test_all_crossings_the_whole_first() -> None:
     assert points_of([2, 3], [1, 1]) == [(2, 3), (2, 2), (2, 1), (1, 3), (1, 2), (1, 1)]
     assert points_of([], []) == [()]
+
+
+def _depthwise(channels: int) -> float:
+    """A kernel for channels by four, and a slow way for all others."""
+    return channels * (1.0 if channels % 4 == 0 else 5.0)
+
+
+@pytest.mark.parametrize("size", [24, 30, 96, 130])
+def test_lengths_that_are_no_multiples_of_four_may_cost_more(size: int) -> None:
+    grid = grid_of({at: _depthwise(*at) for at in points_of([size], [1], stepped=True)})
+    lengths = np.arange(5, size - 1)
+    assert grid.odd == pytest.approx(5.0)
+    assert grid.at(lengths).tolist() == pytest.approx([_depthwise(n) for n in lengths])
+
+
+def test_what_is_a_little_dearer_at_odd_lengths_is_no_law() -> None:
+    points = {(n,): n * (1.2 if n % 4 else 1.0) for (n,) in points_of([64], [1], stepped=True)}
+    grid = grid_of(points)
+    assert grid.odd == 1.0
+    assert np.all(np.diff(grid.at(np.arange(1, 65))) >= 0)
+
+
+def test_odd_lengths_are_measured_where_there_are_any() -> None:
+    assert {n for (n,) in points_of([64], [1], stepped=True) if n % 4} == {31, 15}
+    assert {n for (n,) in points_of([64], [2], stepped=True) if n % 4} == {30, 14}
+    assert not any(n % 4 for (n,) in points_of([64], [4], stepped=True))
+    assert not any(n % 4 for (n,) in points_of([64], [1]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -14,7 +15,7 @@ from niwaki.measure import build_table
 from niwaki.measure.layer_table import LatencyTable
 from niwaki.measure.measuring import Care
 
-from .machine import Machine
+from .machine import Machine, products
 
 _EXAMPLE = torch.zeros(2, 3, 64, 64)
 
@@ -153,3 +154,27 @@ def test_groups_that_reach_nothing_leave_all_fixed(monkeypatch: pytest.MonkeyPat
     cost = table_of(model, machine).cost([Group("elsewhere", 4, ())])
     assert not cost.layers
     assert cost.fixed == pytest.approx(2.0)
+
+
+def _dear_at_odd_widths(kind: str, shapes: list[tuple[int, ...]], args: tuple[Any, ...]) -> float:
+    slow = kind == "conv2d" and shapes[1][1] == 1 and shapes[1][0] % 4
+    return products(kind, shapes, args) * (8.0 if slow else 1.0)
+
+
+def test_a_plan_avoids_widths_that_a_kernel_is_slow_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, machine = Small().eval(), Machine(_dear_at_odd_widths)
+    on(machine, monkeypatch)
+    groups = nw.channels(model, _EXAMPLE)
+    machine.seconds = macs(model, _EXAMPLE) * 1e-9
+    table = table_of(model, machine)
+    (deep,) = [g for g in groups if any(where.tensor == "deep.0.weight" for where in g.slices)]
+    cost, whole = table.cost(groups), {g.name: g.size for g in groups}
+    for count in (16, 17, 20):
+        small = nw.shrink(model, groups, {deep.name: torch.arange(deep.size) < count})
+        depthwise = small.get_submodule("deep.0").weight.shape[0] * 9 * 2 * 64 * 64
+        expected = (macs(small, _EXAMPLE) + (7 * depthwise if count % 4 else 0)) * 1e-9
+        assert cost(whole | {deep.name: count}) == pytest.approx(expected, rel=1e-6)
+    scores = {g.name: torch.rand(g.size, generator=torch.Generator().manual_seed(0)) for g in groups}
+    keep = nw.knapsack(groups, scores, nw.Latency(0.45, table))
+    assert counts_of(keep)[deep.name] % 4 == 0
+    assert 0 < counts_of(keep)[deep.name] < deep.size
