@@ -39,8 +39,8 @@ from niwaki.app.evaluation import evaluate, laid_out, loss_of
 from niwaki.app.models import load_model
 
 CUT = ("uniform", "one-shot", "torch-pruning", "torch-pruning, local")
-TRAINED = ("halp", "smcp", "iee")
-# From scratch; with ``end 0.4`` the structure stands after that share of the run.
+# With ``end 0.4`` the structure stands after that share of the run.
+TRAINED = ("halp", "smcp", "iee", "iee, end 0.4")
 SCRATCH = ("static, scratch", "iee, scratch", "iee, scratch, end 0.4")
 METHODS = ("dense", *CUT, *TRAINED, *SCRATCH)
 
