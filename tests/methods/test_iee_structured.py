@@ -31,7 +31,7 @@ def counts(sparsifier: Sparsifier) -> tuple[int, ...]:
 @pytest.mark.parametrize("reach", [0, 12])
 def test_the_budget_holds_after_every_cycle_and_there_is_room_within(reach, init):
     model, groups = network()
-    sparsifier = iee(model, groups, budget=limit(0.5), steps=120, reach=reach, init=init, alpha=0.3, **SHORT)
+    sparsifier = iee(model, groups, budget=limit(0.5), steps=120, reach=reach, init=init, alpha=0.3, end=0.75, **SHORT)
     sparsifier.attach(optimizer := sgd(model))
     most, seen = 0.5 * staircase(8, 8), []
     train(model, optimizer, range(120), watch=lambda _: seen.append((sparsifier.stage, paid(sparsifier.keep))))
@@ -113,17 +113,18 @@ def test_cross_slices_learn_if_asked(cross):
     assert bool(changed[crossing].all()) if cross else not bool(changed[crossing].any())
 
 
-def test_the_same_criterion_drops_and_grows():
+@pytest.mark.parametrize(("asked", "last"), [({}, 80), ({"end": 0.75}, 150)])
+def test_the_same_criterion_drops_and_grows(asked, last):
     model, groups = network()
-    sparsifier = iee(model, groups, budget=limit(0.4), steps=80, **SHORT)
+    sparsifier = iee(model, groups, budget=limit(0.4), steps=200, **asked, **SHORT)
     moves = [m for e in sparsifier.plan.timeline.events for m in e.moves if isinstance(m, Shed | Refill)]
-    assert len(moves) == 2 * ((60 - 10) // 13)
+    assert len(moves) == 2 * ((last - 200 // 8) // 13)
     assert len({id(move.criterion) for move in moves}) == 1
 
 
 def test_what_grows_is_alive_and_what_is_delivered_shrinks():
     model, groups = network()
-    sparsifier = iee(model, groups, budget=limit(0.4), steps=90, alpha=0.5, decay=0.0, **SHORT)
+    sparsifier = iee(model, groups, budget=limit(0.4), steps=90, alpha=0.5, decay=0.0, end=0.75, **SHORT)
     sparsifier.attach(optimizer := sgd(model))
     train(model, optimizer, range(90))
     for name in SIZES:

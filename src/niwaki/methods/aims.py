@@ -39,6 +39,11 @@ class Aim(Protocol):
         """The share that is swapped in the first cycle, if nobody says."""
         ...
 
+    @property
+    def end(self) -> float:
+        """The share of the run after which it stands, if nobody says."""
+        ...
+
     def reach(self, steps: int) -> int:
         """Over how many steps a run of this length comes down to it, if nobody says."""
         ...
@@ -69,6 +74,7 @@ class DensityAim:
     allocator: Allocator | None
     ranking: Ranking
     share: float = 0.3
+    end: float = 0.75
 
     def reach(self, steps: int) -> int:
         """At once."""
@@ -101,6 +107,7 @@ class CostAim:
     within: Reachable
     choose: Choose
     share: float = 0.1
+    end: float = 0.4
 
     def reach(self, steps: int) -> int:
         """Over an eighth of the run."""

@@ -89,7 +89,7 @@ def iee(
     Q: int = 10,
     alpha: float | None = None,
     decay: float = 2.5,
-    end: float = 0.75,
+    end: float | None = None,
     swap: Schedule | None = None,
     scope: Scope = "layer",
     normalise: Normalise = "none",
@@ -129,7 +129,7 @@ def iee(
         Q: steps of exploration; 0 leaves the stage out, and what grows is then ranked by last active values.
         alpha: share of the active units (0.3), or of the budget (0.1), that is swapped in the first cycle.
         decay: how fast that share falls (*ours*: the paper says exponential, and no more).
-        end: share of the run after which the structure stands.
+        end: share of the run after which the structure stands (0.75; 0.4 for a budget, so that channels can learn).
         swap: the share to swap at a step, in place of ``alpha exp(-decay t / T_end)``.
         scope: for a density, rank within each layer, or globally.
         normalise: for global scope, ``layer_l2`` puts the layers on one scale.
@@ -157,7 +157,7 @@ def iee(
     """
     aim = aim_of(groups, density, budget, allocator, Ranking(scope, normalise, grace))
     cycle = _Cycle(criterion or usual_criterion(groups), H, J, Q, freeze, swap, alpha, decay)
-    way = _Way(warmup, aim.reach(steps) if reach is None else reach, int(end * steps))
+    way = _Way(warmup, aim.reach(steps) if reach is None else reach, int((aim.end if end is None else end) * steps))
     timeline, values = way.timeline(aim, cycle), usual_values(groups, explore_init, grow_init, carry=carry)
     start = all_kept(groups) if way.reach else aim.first(model, init, seed, probe)
     plan = Plan(start, timeline, values, freeze, steps, explore_rate, train_cross_slices, materialise=materialise)
