@@ -39,9 +39,9 @@ from niwaki.app.evaluation import evaluate, laid_out, loss_of
 from niwaki.app.models import load_model
 
 CUT = ("uniform", "one-shot", "torch-pruning", "torch-pruning, local")
-# With ``end 0.4`` the structure stands after that share of the run.
-TRAINED = ("halp", "smcp", "iee", "iee, end 0.4")
-SCRATCH = ("static, scratch", "iee, scratch", "iee, scratch, end 0.4")
+# IEE's structure stands after 0.4 of the run, or, ``end 0.75``, later.
+TRAINED = ("halp", "smcp", "iee", "iee, end 0.75")
+SCRATCH = ("static, scratch", "iee, scratch", "iee, scratch, end 0.75")
 METHODS = ("dense", *CUT, *TRAINED, *SCRATCH)
 
 
@@ -134,8 +134,8 @@ def sparsifier_of(method: str, model: nn.Module, groups: Any, given: argparse.Na
     cycles = {"H": cycle, "J": cycle, "Q": max(1, cycle // 2), **smaller}
     if method == "static, scratch":
         return nw.static(model, groups, **smaller, **usual)
-    warmup, early = steps // 20 if method in SCRATCH else 0, method.endswith("end 0.4")
-    cycles |= {"end": 0.4, "reach": steps // 5} if early else {"reach": steps // 4}
+    warmup, late = steps // 20 if method in SCRATCH else 0, method.endswith("end 0.75")
+    cycles |= {"end": 0.75, "reach": steps // 4} if late else {"reach": steps // 5}
     return nw.iee(model, groups, warmup=warmup, **cycles, **usual)
 
 
