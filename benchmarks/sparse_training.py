@@ -60,6 +60,7 @@ ABLATIONS: dict[str, tuple[str, dict[str, Any]]] = {
     "iee, H=J=Q=33": ("iee", {"H": 33, "J": 33, "Q": 33}),
     "iee, H=J=Q=66": ("iee", {"H": 66, "J": 66, "Q": 66}),
     "iee, short exploration": ("iee", {"H": 24, "J": 24, "Q": 2}),
+    "iee, early end": ("iee", {"end": 0.4}),
     "iee, Taylor": ("iee", {"criterion": "taylor"}),
     "iee, global": ("iee", {"scope": "global", "normalise": "layer_l2"}),
 }

@@ -122,6 +122,28 @@ def test_the_same_criterion_drops_and_grows(asked, last):
     assert len({id(move.criterion) for move in moves}) == 1
 
 
+@pytest.mark.parametrize(("steps", "last"), [(40, 18), (26, 16), (60, 24)])
+def test_a_short_run_has_its_cycle(steps, last):
+    # An eighth of the run, then 13 steps; 40 % of 60 steps have room for that, 40 % of 40 or 26 have not.
+    model, groups = network()
+    sparsifier = iee(model, groups, budget=limit(0.4), steps=steps, **SHORT)
+    at = [e.step for e in sparsifier.plan.timeline.events if any(isinstance(m, Refill) for m in e.moves)]
+    assert at == [steps // 8 + 13]
+    assert at[0] <= last
+
+
+def test_a_run_without_room_for_a_cycle_is_refused():
+    model, groups = network()
+    with pytest.raises(
+        TrainError, match="14 steps are too few: before the structure stands, a cycle of 13 steps after 2 others"
+    ):
+        iee(model, groups, budget=limit(0.4), steps=19, **SHORT)
+    with pytest.raises(
+        TrainError, match="16 steps are too few: .* a cycle of 13 steps after 5 others needs at least 18"
+    ):
+        iee(model, groups, budget=limit(0.4), steps=40, end=0.4, **SHORT)
+
+
 def test_what_grows_is_alive_and_what_is_delivered_shrinks():
     model, groups = network()
     sparsifier = iee(model, groups, budget=limit(0.4), steps=90, alpha=0.5, decay=0.0, end=0.75, **SHORT)

@@ -23,6 +23,8 @@ from .aims import Aim, Ranking, aim_of
 from .budgeted import usual_criterion
 from .start import all_kept, check_steps
 
+_LATEST = 0.75
+
 
 @dataclass(frozen=True)
 class _Cycle:
@@ -46,10 +48,15 @@ class _Cycle:
                 "cannot rank them; use a criterion of weights alone, or Q >= 1"
             )
 
+    @property
+    def length(self) -> int:
+        """Its steps."""
+        return self.H + self.J + self.Q
+
     def events(self, aim: Aim, begin: int, last: int) -> Iterator[Event]:
         swap = self.swap or exponential(aim.share if self.alpha is None else self.alpha, last, self.decay)
         grow, explore = aim.grow(self.criterion), Explore(self.freeze)
-        length = self.H + self.J + self.Q
+        length = self.length
         count = (last - begin) // length
         for number in range(count):
             at = begin + number * length
@@ -68,12 +75,21 @@ class _Way:
     last: int
 
     def timeline(self, aim: Aim, cycle: _Cycle) -> Timeline:
-        begin, length = self.warmup + self.reach, cycle.H + cycle.J + cycle.Q
-        check_steps(self.last, begin + length, f"a cycle of {length} steps after {begin} others")
+        begin, length = self.warmup + self.reach, cycle.length
+        check_steps(
+            self.last, begin + length, f"before the structure stands, a cycle of {length} steps after {begin} others"
+        )
         if self.warmup and not self.reach:
             raise TrainError(f"a warm-up of {self.warmup} steps needs steps to come down from dense: give reach=")
         down = aim.descent(cycle.criterion, self.warmup, self.reach) if self.reach else []
         return merged([*down, *cycle.events(aim, begin, self.last)], start="prune" if down else "estimate")
+
+
+def _way(aim: Aim, cycle: _Cycle, steps: int, warmup: int, reach: int | None, end: float | None) -> _Way:
+    """What was asked, or else the aim's own; it may end later in a short run, so that a cycle fits."""
+    reach = aim.reach(steps) if reach is None else reach
+    usual = max(int(aim.end * steps), min(warmup + reach + cycle.length, int(_LATEST * steps)))
+    return _Way(warmup, reach, usual if end is None else int(end * steps))
 
 
 def iee(
@@ -129,7 +145,8 @@ def iee(
         Q: steps of exploration; 0 leaves the stage out, and what grows is then ranked by last active values.
         alpha: share of the active units (0.3), or of the budget (0.1), that is swapped in the first cycle.
         decay: how fast that share falls (*ours*: the paper says exponential, and no more).
-        end: share of the run after which the structure stands (0.75; 0.4 for a budget, so that channels can learn).
+        end: share of the run after which the structure stands (0.75; 0.4 for a budget, so that channels can
+            learn, or as much of a short run as one cycle takes).
         swap: the share to swap at a step, in place of ``alpha exp(-decay t / T_end)``.
         scope: for a density, rank within each layer, or globally.
         normalise: for global scope, ``layer_l2`` puts the layers on one scale.
@@ -157,7 +174,7 @@ def iee(
     """
     aim = aim_of(groups, density, budget, allocator, Ranking(scope, normalise, grace))
     cycle = _Cycle(criterion or usual_criterion(groups), H, J, Q, freeze, swap, alpha, decay)
-    way = _Way(warmup, aim.reach(steps) if reach is None else reach, int((aim.end if end is None else end) * steps))
+    way = _way(aim, cycle, steps, warmup, reach, end)
     timeline, values = way.timeline(aim, cycle), usual_values(groups, explore_init, grow_init, carry=carry)
     start = all_kept(groups) if way.reach else aim.first(model, init, seed, probe)
     plan = Plan(start, timeline, values, freeze, steps, explore_rate, train_cross_slices, materialise=materialise)
