@@ -79,10 +79,14 @@ def file_of(given: argparse.Namespace, network: str, method: str, target: float,
     return where
 
 
+def is_fresh(given: argparse.Namespace, method: str) -> bool:
+    """Whether a method starts from an untrained network."""
+    return method in SCRATCH or (method == "dense" and given.start == "here")
+
+
 def network_of(given: argparse.Namespace, network: str, method: str, seed: int) -> nn.Module:
     """The network a method starts from."""
-    is_fresh = method in SCRATCH or (method == "dense" and given.start == "here")
-    if is_fresh:
+    if is_fresh(given, method):
         torch.manual_seed(seed)
         return load_model(SETTINGS[network].address)
     weights = given.data / "pretrained" / f"cifar10_{network}.safetensors"
@@ -169,8 +173,8 @@ def run_cell(given: argparse.Namespace, network: str, method: str, target: float
     model = network_of(given, network, method, seed)
     dense, picture = load_model(SETTINGS[network].address).eval(), torch.zeros(1, *SETTINGS[network].image)
     groups = [replace(g, multiple_of=given.chunk) for g in nw.channels(dense, picture)]
-    is_fresh = method in SCRATCH or (method == "dense" and given.start == "here")
-    rate = given.scratch_rate if is_fresh else given.rate
+    fresh = is_fresh(given, method)
+    rate = given.scratch_rate if fresh else given.rate
     result: dict[str, Any] = {"network": network, "method": method, "target": target, "seed": seed, "rate": rate}
     if method == "dense":
         return dense_cell(given, model, data, result, begun)
@@ -196,7 +200,7 @@ def run_cell(given: argparse.Namespace, network: str, method: str, target: float
         "macs": flops_of(model, picture) / flops_of(dense, picture),
         "parameters": sum(p.numel() for p in model.parameters()) / sum(p.numel() for p in dense.parameters()),
         "training_cost": cost,
-        "start_cost": 0.0 if is_fresh else 1.0 if given.start == "here" else None,
+        "start_cost": 0.0 if fresh else 1.0 if given.start == "here" else None,
         "seconds": round(seconds, 1),
         "counts": counts,
         "latency": measured(dense, model, torch.randn(given.batch, *picture.shape[1:]), given.threads),

@@ -189,20 +189,14 @@ def _line(points: Mapping[tuple[int, ...], float], axis: int, whole: tuple[int, 
     return Line(lengths, _rising(values))
 
 
-def _oddness(points: Mapping[tuple[int, ...], float]) -> float:
+def _oddness(points: Mapping[tuple[int, ...], float], even: Grid) -> float:
     """What lengths that are no multiples of 4 cost, over what the multiples say; one where that is not known.
 
     A depthwise convolution of 17 channels may take three to eight times as long as one of 16 or 20. Lengths below 4
     say nothing of it: so little is as slow as what calling takes.
     """
-    if any(len(at) != 1 for at in points):
-        return 1.0
-    even = sorted((at[0], cost) for at, cost in points.items() if at[0] % _UNIT == 0)
     odd = [(at[0], cost) for at, cost in points.items() if at[0] % _UNIT and at[0] > _UNIT]
-    if not odd or len(even) < 2:
-        return 1.0
-    line = np.array(even, dtype=np.float64).T
-    expected = [float(np.interp(n, *line)) for n, _ in odd]
+    expected = even.at(np.array([n for n, _ in odd]))
     found = [cost / cheap for (_, cost), cheap in zip(odd, expected, strict=True) if cheap > 0]
     return float(np.median(found)) if found else 1.0
 
@@ -223,9 +217,13 @@ def grid_of(points: Mapping[tuple[int, ...], float]) -> Grid:
     >>> grid.at(np.array([1, 2, 3, 4, 6, 8, 9])).tolist()
     [1.0, 1.0, 2.0, 3.0, 3.5, 4.0, 4.0]
     """
-    if (odd := _oddness(points)) > _TELLING:
-        even = grid_of({at: cost for at, cost in points.items() if at[0] % _UNIT == 0})
-        return replace(even, odd=odd)
+    even: dict[tuple[int, ...], float] = {
+        at: cost for at, cost in points.items() if len(at) == 1 and at[0] % _UNIT == 0
+    }
+    if 1 < len(even) < len(points):
+        grid = grid_of(even)
+        if (odd := _oddness(points, grid)) > _TELLING:
+            return replace(grid, odd=odd)
     whole = tuple(max(lengths) for lengths in zip(*points, strict=True))
     axes = tuple(_crossings(points, k, whole) for k in range(len(whole)))
     values = np.empty([len(axis) for axis in axes])

@@ -23,7 +23,7 @@ from .aims import Aim, Ranking, aim_of
 from .budgeted import usual_criterion
 from .start import all_kept, check_steps
 
-_LATEST = 0.75
+_LATEST = 0.75  # of a run that is too short for a cycle before
 
 
 @dataclass(frozen=True)

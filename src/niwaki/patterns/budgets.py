@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 
-# Rounds of tiny branches are quick for any budget.
-_MOST_AT_ONCE = 1 << 22
+# Rounds of tiny branches are quick for any budget, and slices of fewer patterns are mostly travel.
+_LEAST_AT_ONCE, _MOST_AT_ONCE = 16, 1 << 22
 # Seconds: whoever watches the progress, or stops the search, waits no longer where slices travel.
 _LONGEST = 4.0
 # Several times a second someone is told how far it is.
@@ -27,7 +27,7 @@ class Budget:
         if spent < self._seconds / 2:
             self.patterns = min(2 * self.patterns, _MOST_AT_ONCE)
         elif spent > 2 * self._seconds:
-            self.patterns = max(16, self.patterns // 2)
+            self.patterns = max(_LEAST_AT_ONCE, self.patterns // 2)
 
 
 class Turn:
