@@ -1,4 +1,4 @@
-"""Where a run stands: plain lines for logs, bars on a terminal, nothing if quiet."""
+"""Where a run stands: plain lines for logs, bars on a terminal, notes alone if quiet."""
 
 import io
 
@@ -53,6 +53,11 @@ def test_what_is_shown_suits_the_place(monkeypatch):
     monkeypatch.setattr(Console, "is_terminal", True)
     assert isinstance(shown(quiet=False), Live)
     assert isinstance(shown(quiet=True), Silent)
+
+
+def test_quiet_hides_progress_and_not_what_must_be_heard(capfd):
+    run(shown(quiet=True))
+    assert capfd.readouterr() == ("", "a [note] about x\n")
 
 
 def test_silence_is_complete(capfd):

@@ -23,7 +23,7 @@ class Shown(Protocol):
         ...
 
     def note(self, text: str) -> None:
-        """Something worth a line."""
+        """Something that whoever runs this must hear of; said even where no progress is shown."""
         ...
 
     def __enter__(self) -> Shown: ...
@@ -33,7 +33,10 @@ class Shown(Protocol):
 
 
 class Silent:
-    """Shows nothing."""
+    """Shows no progress; what is worth a line goes to a console, if there is one."""
+
+    def __init__(self, console: Console | None = None) -> None:
+        self._console = console
 
     def begin(self, label: str, steps: int, done: int) -> None:
         """Show nothing."""
@@ -42,7 +45,9 @@ class Silent:
         """Show nothing."""
 
     def note(self, text: str) -> None:
-        """Show nothing."""
+        """Say it, if there is someone to say it to."""
+        if self._console is not None:
+            _line(self._console, text)
 
     def __enter__(self) -> Silent:
         return self
@@ -51,6 +56,10 @@ class Silent:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """End."""
+
+
+def _line(console: Console, text: str) -> None:
+    console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 def _clock(seconds: float) -> str:
@@ -67,14 +76,11 @@ class Plain:
         self._facts: dict[str, str] = {}
         self._label, self._steps, self._first, self._shown, self._since = "", 1, 0, 0, 0.0
 
-    def _line(self, text: str) -> None:
-        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
-
     def begin(self, label: str, steps: int, done: int) -> None:
         """Say what begins."""
         self._label, self._steps, self._first, self._facts = label, steps, done, {}
         self._shown, self._since = done * 10 // steps, time.monotonic()
-        self._line(f"{label}: {steps} steps" + (f", going on after {done}" if done else ""))
+        _line(self._console, f"{label}: {steps} steps" + (f", going on after {done}" if done else ""))
 
     def step(self, done: int, facts: Mapping[str, str] | None = None) -> None:
         """Say where it stands, at every tenth."""
@@ -84,11 +90,12 @@ class Plain:
             self._shown = tenth
             left = (time.monotonic() - self._since) / (done - self._first) * (self._steps - done)
             said = [f"{name} {value}" for name, value in self._facts.items()]
-            self._line(", ".join([f"{self._label}: step {done} of {self._steps}", *said, f"{_clock(left)} left"]))
+            parts = [f"{self._label}: step {done} of {self._steps}", *said, f"{_clock(left)} left"]
+            _line(self._console, ", ".join(parts))
 
     def note(self, text: str) -> None:
         """Say it."""
-        self._line(text)
+        _line(self._console, text)
 
     def __enter__(self) -> Plain:
         return self
@@ -146,8 +153,8 @@ class Live:
 
 
 def shown(*, quiet: bool) -> Shown:
-    """What suits the place: nothing if quiet, bars on a terminal, else plain lines; always on standard error."""
+    """What suits the place: notes alone if quiet, bars on a terminal, else plain lines; always on standard error."""
     console = Console(stderr=True)
     if quiet:
-        return Silent()
+        return Silent(console)
     return Live(console) if console.is_terminal else Plain(console)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress; warnings are shown.")]
 Graph = Annotated[
     bool,
     typer.Option("--graph", help="Also what the model's own code cannot lose; the result is a graph of operators."),
