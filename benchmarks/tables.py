@@ -1,21 +1,37 @@
 """Print the tables of the docs from results/*.json.
 
 python benchmarks/tables.py sparse_training_digits-mlp-1200-steps
+
+A seed gives all methods the same first weights and batches, so that most of what seeds do is common to all: the last
+column is the mean of the differences to RigL, seed by seed, with their standard deviation.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import statistics
 from typing import Any
 
 from record import RESULTS
 
 
-def line(row: dict[str, Any], dense_step: float) -> str:
-    spread = "" if row["standard_deviation"] is None else f" ± {row['standard_deviation']:.2f}"
-    cost = f"{row['flops'] / dense_step:.3f}"
-    return f"| {row['method']} | {row['mean']:.2f}{spread} | {len(row['seeds'])} | {row['steps']:,} | {cost} |"
+def against(row: dict[str, Any], rival: dict[str, Any] | None) -> str:
+    """The differences of equal seeds, where there are any."""
+    if rival is None or row is rival:
+        return ""
+    theirs = dict(zip(rival["seeds"], rival["test_accuracy"], strict=True))
+    found = [a - theirs[seed] for seed, a in zip(row["seeds"], row["test_accuracy"], strict=True) if seed in theirs]
+    spread = f" ± {statistics.stdev(found):.2f}" if len(found) > 1 else ""
+    return f"{statistics.mean(found):+.2f}{spread}" if found else ""
+
+
+def line(row: dict[str, Any], dense_step: float, rival: dict[str, Any] | None) -> str:
+    own = "" if row["standard_deviation"] is None else f" ± {row['standard_deviation']:.2f}"
+    cells = [row["method"], f"{row['mean']:.2f}{own}", str(len(row["seeds"]))]
+    return (
+        "| " + " | ".join([*cells, f"{row['steps']:,}", f"{row['flops'] / dense_step:.3f}", against(row, rival)]) + " |"
+    )
 
 
 def main() -> None:
@@ -27,11 +43,12 @@ def main() -> None:
     cost = dense[0]["flops"] if dense else min(row["flops"] / row["dense_runs"] for row in result["rows"])
     for density in sorted({row["density"] for row in result["rows"]}, reverse=True):
         print(f"\n**Density {density:g}**\n")
-        print("| method | test accuracy, % | seeds | steps | training FLOPs, dense run = 1 |")
-        print("| --- | --- | --- | --- | --- |")
-        for row in result["rows"]:
-            if row["density"] == density:
-                print(line(row, cost))
+        print("| method | test accuracy, % | seeds | steps | training FLOPs, dense run = 1 | less RigL, same seeds |")
+        print("| --- | --- | --- | --- | --- | --- |")
+        rows = [row for row in result["rows"] if row["density"] == density]
+        rival = next((row for row in rows if row["method"] == "rigl"), None)
+        for row in rows:
+            print(line(row, cost, rival))
 
 
 if __name__ == "__main__":
