@@ -43,7 +43,7 @@ def main() -> None:
     cost = dense[0]["flops"] if dense else min(row["flops"] / row["dense_runs"] for row in result["rows"])
     for density in sorted({row["density"] for row in result["rows"]}, reverse=True):
         print(f"\n**Density {density:g}**\n")
-        print("| method | test accuracy, % | seeds | steps | training FLOPs, dense run = 1 | less RigL, same seeds |")
+        print("| method | test accuracy, % | seeds | steps | training FLOPs, dense run = 1 | minus RigL, same seeds |")
         print("| --- | --- | --- | --- | --- | --- |")
         rows = [row for row in result["rows"] if row["density"] == density]
         rival = next((row for row in rows if row["method"] == "rigl"), None)
