@@ -10,7 +10,8 @@ import pytest
 from niwaki.report import comparison
 from niwaki.report.budget import equal_spending
 from niwaki.report.cohorts import cohorts_of
-from niwaki.report.compare import blocks_of, verdicts
+from niwaki.report.compare import accuracy, blocks_of, verdicts
+from niwaki.report.paired import differences, seed_by_seed
 from niwaki.report.read import read_runs
 from tests.report.parsed import records, result
 from tests.report.synthetic import SIZE, make_run
@@ -19,10 +20,10 @@ from tests.report.synthetic import SIZE, make_run
 def _with_accuracies(folder, method, accuracies, **more):
     """Runs that end at given accuracies."""
     runs = []
-    for seed, accuracy in enumerate(accuracies):
+    for seed, reached in enumerate(accuracies):
         run = make_run(folder / f"{method}-{seed}", method, seed=seed, steps=600, **more)
         path = run / "result.json"
-        path.write_text(json.dumps(json.loads(path.read_text()) | {"accuracy": accuracy}))
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"accuracy": reached}))
         runs.append(run)
     return runs
 
@@ -81,7 +82,34 @@ def test_overlap_is_no_claim(tmp_path):
     assert iee["verdict"] == "highest"
     assert "overlaps with RigL" in iee["why"]
     assert "no claim" in iee["why"]
-    assert (rigl["verdict"], rigl["why"]) == ("", "overlaps with the highest")
+    # 2, 3 and 3 points, by hand.
+    assert rigl["verdict"] == ""
+    assert rigl["why"].split() == "seed by seed 2.67 ± 0.58 points below".split()
+
+
+def test_seeds_are_compared_with_themselves(tmp_path):
+    # The seeds scatter by ten points and the methods differ by one: the other order would say 21 and 9 points.
+    runs = _with_accuracies(tmp_path, "iee", [0.91, 0.81, 0.71])
+    runs += list(reversed(_with_accuracies(tmp_path, "rigl", [0.90, 0.80, 0.70, 0.30])))
+    iee, rigl = cohorts_of(read_runs(runs))
+    assert differences(iee, rigl, accuracy) == pytest.approx([0.01, 0.01, 0.01])
+    assert seed_by_seed(rigl, iee, accuracy).split() == "seed by seed 1.00 ± 0.00 points below".split()
+    assert seed_by_seed(iee, rigl, accuracy).split()[-1] == "above"
+
+
+def test_a_seed_that_comes_twice_counts_once_and_one_in_common_says_nothing(tmp_path):
+    again = _with_accuracies(tmp_path / "again", "iee", [0.95])
+    runs = again + _with_accuracies(tmp_path, "iee", [0.91]) + _with_accuracies(tmp_path, "rigl", [0.90, 0.80])
+    iee, rigl = cohorts_of(read_runs(runs))
+    assert differences(iee, rigl, accuracy) == pytest.approx([0.03])
+    assert seed_by_seed(rigl, iee, accuracy) == ""
+
+
+def test_runs_of_other_lengths_are_not_compared_seed_by_seed(tmp_path):
+    runs = _with_accuracies(tmp_path, "iee", [0.91, 0.92])
+    runs += [make_run(tmp_path / f"long{s}", "rigl", seed=s, steps=900) for s in range(2)]
+    iee, rigl = cohorts_of(read_runs(runs))
+    assert differences(iee, rigl, accuracy) == []
 
 
 def test_two_seeds_are_no_claim(tmp_path):

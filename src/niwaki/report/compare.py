@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from .cohorts import Cohort, cohorts_of
+from .paired import seed_by_seed
 from .read import Run, number, read_runs, text
 from .readable import listed
 
@@ -182,7 +183,11 @@ def verdicts(block: Block) -> dict[str, Verdict]:
         reasons.append(f"fewer than {ENOUGH_SEEDS} seeds")
     if len(steps) > 1:
         reasons.append("not all of the same length")
-    out = {label: Verdict("", "overlaps with the highest") for label in near}
+    named = {c.label: c for c in block.cohorts}
+    out = {
+        label: Verdict("", seed_by_seed(named[label], named[top], accuracy) or "overlaps with the highest")
+        for label in near
+    }
     out[top] = Verdict("highest", f"{'; '.join(reasons)}: no claim") if reasons else Verdict("best", "no overlap")
     return out
 

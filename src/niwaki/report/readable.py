@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import PurePath
 
 # Keeps a number and its unit on one line.
 _SPACE = "\N{NO-BREAK SPACE}"
@@ -198,3 +199,13 @@ def counted(number: int, noun: str) -> str:
     ('1 run', '3 runs')
     """
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def data_name(address: str) -> str:
+    """What a title calls data: the last part of their address. The whole address stands where runs are told apart.
+
+    >>> data_name("npz:data/cifar10.npz?limit=10000"), data_name("digits"), data_name("imagefolder:pets/")
+    ('cifar10', 'digits', 'pets')
+    """
+    place = address.partition("?")[0]
+    return PurePath(place.partition(":")[2] or place).stem or address

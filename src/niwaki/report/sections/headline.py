@@ -10,7 +10,7 @@ from ..compare import Block, accuracy, dense_runs, flops, seconds, spread, weigh
 from ..document import sentence
 from ..facts import Facts, weight_words
 from ..read import number
-from ..readable import counted, duration, listed, percent, percents, points, share, times
+from ..readable import counted, data_name, duration, listed, percent, percents, points, share, times
 from ..readable import flops as flops_words
 from .reached import in_a_sentence
 
@@ -62,7 +62,7 @@ def _chosen(block: Block) -> Cohort:
 
 
 def _title(facts: Facts, cohort: Cohort) -> str:
-    model, data = cohort.task
+    data = data_name(cohort.task[1])
     if facts.has_one_run:
         reached, left = spread(cohort, accuracy), spread(cohort, weights_left)
         kept = "" if left is None or left.mean >= 1 else f" with {share(left.mean)} of its weights"
@@ -71,7 +71,7 @@ def _title(facts: Facts, cohort: Cohort) -> str:
             return f"{cohort.method} on {data}: nothing measured yet"
         return f"{cohort.method} {verb} {percent(reached.mean)} on {data}{kept}"
     methods = list(dict.fromkeys(c.method for c in facts.cohorts))
-    tasks = list(dict.fromkeys(c.task[1] for c in facts.cohorts))
+    tasks = list(dict.fromkeys(data_name(c.task[1]) for c in facts.cohorts))
     return f"{listed(methods, most=7)} on {listed(tasks, most=3)}"
 
 

@@ -28,7 +28,8 @@ def reached(facts: Facts) -> Section:
     if any(verdicts(block) for block in facts.blocks):
         notes.append(
             "“Best” is said only where no seed of another method of that density comes near, and everyone has "
-            "three seeds; anything less is “highest mean”."
+            "three seeds; anything less is “highest mean”. “Seed by seed” is the mean of the differences between runs "
+            "of one seed, with its standard deviation: they begin with the same weights and see the same batches."
         )
     if any(not run.is_finished for run in facts.runs):
         notes.append(
