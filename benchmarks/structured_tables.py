@@ -1,6 +1,8 @@
 """Print the tables of the docs from what structured_training.py collected.
 
 python benchmarks/structured_tables.py structured_training_trained-10000-images-300-steps-latency-by-4
+
+The last column is the mean of the differences to HALP, seed by seed, with their standard deviation.
 """
 
 from __future__ import annotations
@@ -11,6 +13,21 @@ import statistics
 from typing import Any
 
 from record import RESULTS
+from tables import against
+
+LATENCY = ("latency, predicted", "eager", "onnxruntime")
+COLUMNS = ("method", "test accuracy, %", "seeds", *LATENCY, "MACs", "training", "minus HALP")
+NAMES = {
+    "torch-pruning": "Torch-Pruning",
+    "torch-pruning, local": "Torch-Pruning, local",
+    "halp": "HALP",
+    "smcp": "SMCP",
+    "iee": "IEE",
+    "iee, end 0.75": "IEE, `end=0.75`",
+    "static, scratch": "static, from scratch",
+    "iee, scratch": "IEE, from scratch",
+    "iee, scratch, end 0.75": "IEE, from scratch, `end=0.75`",
+}
 
 
 def mean(row: dict[str, Any], key: str) -> str:
@@ -21,15 +38,16 @@ def latency(row: dict[str, Any], backend: str) -> str:
     return f"{statistics.mean(cell[backend]['ratio'] for cell in row['latency']):.2f}"
 
 
-def line(row: dict[str, Any]) -> str:
+def line(row: dict[str, Any], rival: dict[str, Any] | None) -> str:
     spread = "" if row["standard_deviation"] is None else f" ± {row['standard_deviation']:.1f}"
-    cells = [row["method"], f"{row['mean']:.1f}{spread}", str(len(row["seeds"]))]
+    cells = [NAMES.get(row["method"], row["method"]), f"{row['mean']:.1f}{spread}", str(len(row["seeds"]))]
     if "latency" not in row:
-        return "| " + " | ".join([*cells, "1", "1", "1", "1", "1"]) + " |"
+        return "| " + " | ".join([*cells, *["1"] * 5, ""]) + " |"
     start = statistics.mean(cost or 0.0 for cost in row["start_cost"])
     cost = statistics.mean(row["training_cost"])
     cells += [mean(row, "predicted"), latency(row, "eager"), latency(row, "onnxruntime"), mean(row, "macs")]
-    return "| " + " | ".join([*cells, f"{start:.0f} + {cost:.2f}" if start else f"{cost:.2f}"]) + " |"
+    cells += [f"{start:.0f} + {cost:.2f}" if start else f"{cost:.2f}", against(row, rival, "accuracy", digits=1)]
+    return "| " + " | ".join(cells) + " |"
 
 
 def main() -> None:
@@ -38,12 +56,12 @@ def main() -> None:
     parser.add_argument("name")
     rows = json.loads((RESULTS / f"{parser.parse_args().name}.json").read_text())["rows"]
     for network, target in sorted({(row["network"], -row["target"]) for row in rows if row["method"] != "dense"}):
+        mine = [r for r in rows if r["network"] == network and (r["target"] == -target or r["method"] == "dense")]
+        halp = next((row for row in mine if row["method"] == "halp"), None)
         print(f"\n**{network}, {-target:g} of the latency**\n")
-        print("| method | test accuracy, % | seeds | latency, predicted | eager | onnxruntime | MACs | training |")
-        print("| --- | --- | --- | --- | --- | --- | --- | --- |")
-        for row in rows:
-            if row["network"] == network and (row["target"] == -target or row["method"] == "dense"):
-                print(line(row))
+        print("| " + " | ".join(COLUMNS) + " |", "| " + " | ".join("---" for _ in COLUMNS) + " |", sep="\n")
+        for row in mine:
+            print(line(row, halp))
 
 
 if __name__ == "__main__":

@@ -16,14 +16,14 @@ from typing import Any
 from record import RESULTS
 
 
-def against(row: dict[str, Any], rival: dict[str, Any] | None) -> str:
+def against(row: dict[str, Any], rival: dict[str, Any] | None, key: str = "test_accuracy", *, digits: int = 2) -> str:
     """The differences of equal seeds, where there are any."""
     if rival is None or row is rival:
         return ""
-    theirs = dict(zip(rival["seeds"], rival["test_accuracy"], strict=True))
-    found = [a - theirs[seed] for seed, a in zip(row["seeds"], row["test_accuracy"], strict=True) if seed in theirs]
-    spread = f" ± {statistics.stdev(found):.2f}" if len(found) > 1 else ""
-    return f"{statistics.mean(found):+.2f}{spread}" if found else ""
+    theirs = dict(zip(rival["seeds"], rival[key], strict=True))
+    found = [mine - theirs[seed] for seed, mine in zip(row["seeds"], row[key], strict=True) if seed in theirs]
+    spread = f" ± {statistics.stdev(found):.{digits}f}" if len(found) > 1 else ""
+    return f"{statistics.mean(found):+.{digits}f}{spread}" if found else ""
 
 
 def line(row: dict[str, Any], dense_step: float, rival: dict[str, Any] | None) -> str:
