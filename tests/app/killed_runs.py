@@ -43,6 +43,7 @@ class DiesAt(Silent):
     """Kills its own process, as a power cut would, once a step is done."""
 
     def __init__(self, step: int) -> None:
+        super().__init__()
         self.at = step
 
     def step(self, done: int, facts: Mapping[str, str] | None = None) -> None:

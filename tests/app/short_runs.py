@@ -20,6 +20,7 @@ class Stopped(Exception):
 
 class StopAt(Silent):
     def __init__(self, step, how=None):
+        super().__init__()
         self.at, self.how = step, how
 
     def step(self, done, facts=None):
