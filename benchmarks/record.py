@@ -48,9 +48,13 @@ def write(name: str, result: dict[str, Any]) -> Path:
         },
         **result,
     }
-    RESULTS.mkdir(exist_ok=True)
-    path = RESULTS / f"{name}.json"
+    return put(RESULTS / f"{name}.json", record)
+
+
+def put(path: Path, result: dict[str, Any]) -> Path:
+    """Write a file whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(record, indent=1) + "\n")
+    partial.write_text(json.dumps(result, indent=1) + "\n")
     partial.replace(path)
     return path

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from record import write
+from record import put, write
 from structured_latency import SETTINGS
 from structured_training import accuracy, budget_of, network_of, sparsifier_of, train
 from torch import Tensor, nn
@@ -127,14 +127,13 @@ def main() -> None:
     parser.set_defaults(start="trained", prices="latency", materialise=False)
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
-    given.runs.mkdir(parents=True, exist_ok=True)
     rows = []
     for seed in given.seeds:
         for target in given.targets:
             for reading in READINGS:
                 file = given.runs / f"{given.network}@{given.steps}@{reading}@{target:g}@{seed}.json"
                 if not file.exists():
-                    file.write_text(json.dumps(run_cell(given, reading, target, seed)) + "\n")
+                    put(file, run_cell(given, reading, target, seed))
                 rows.append(json.loads(file.read_text()))
                 print(rows[-1], flush=True)
     conditions = {key: getattr(given, key) for key in ("network", "limit", "steps", "rate", "chunk", "threads")}

@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from record import write
+from record import put, write
 from rival_cut import torch_pruning_cut, with_gradients
 from safetensors.torch import save_file
 from structured_latency import SETTINGS, measured
@@ -250,10 +250,7 @@ def run_all(given: argparse.Namespace) -> None:
         except LookupError as error:  # a cell without a result: its row is missing from the table
             print(file.stem, error, flush=True)
             continue
-        file.parent.mkdir(parents=True, exist_ok=True)
-        partial = file.with_suffix(".partial")
-        partial.write_text(json.dumps(result, indent=1) + "\n")
-        partial.replace(file)
+        put(file, result)
         shown = {key: result[key] for key in ("accuracy", "predicted", "training_cost", "seconds") if key in result}
         print(file.stem, shown, result.get("latency"), flush=True)
 

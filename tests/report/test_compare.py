@@ -88,7 +88,7 @@ def test_overlap_is_no_claim(tmp_path):
 
 
 def test_seeds_are_compared_with_themselves(tmp_path):
-    # The seeds scatter by ten points and the methods differ by one: the other order would say 21 and 9 points.
+    # The seeds scatter by ten points, the methods differ by one, and the runs do not come in the order of seeds.
     runs = _with_accuracies(tmp_path, "iee", [0.91, 0.81, 0.71])
     runs += list(reversed(_with_accuracies(tmp_path, "rigl", [0.90, 0.80, 0.70, 0.30])))
     iee, rigl = cohorts_of(read_runs(runs))

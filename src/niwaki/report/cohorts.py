@@ -86,7 +86,12 @@ class Cohort:
     @property
     def seeds(self) -> list[int]:
         """The seeds of the runs that count, each once."""
-        return sorted({int(number(run.config, "seed") or 0) for run in self.counted})
+        return sorted({seed_of(run) for run in self.counted})
+
+
+def seed_of(run: Run) -> int:
+    """A run's seed; 0 where none was given."""
+    return int(number(run.config, "seed") or 0)
 
 
 def method_name(run: Run) -> str:
@@ -126,7 +131,7 @@ def cohorts_of(runs: Sequence[Run]) -> tuple[Cohort, ...]:
     together: dict[str, list[Run]] = {}
     for run in runs:
         together.setdefault(_key(run), []).append(run)
-    found = [Cohort(tuple(sorted(some, key=lambda r: number(r.config, "seed") or 0))) for some in together.values()]
+    found = [Cohort(tuple(sorted(some, key=seed_of))) for some in together.values()]
     found.sort(key=lambda c: (c.task, -c.density, _rank(c), number(c.first.config, "steps") or 0))
     return _with_tones(_with_labels(found))
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import statistics
 from collections.abc import Callable
 
-from .cohorts import Cohort
-from .read import Run, number
-from .readable import points
+from .cohorts import Cohort, seed_of
+from .read import Run
+from .readable import gap
 
 
 def differences(one: Cohort, other: Cohort, value: Callable[[Run], float | None]) -> list[float]:
@@ -41,14 +41,13 @@ def seed_by_seed(below: Cohort, above: Cohort, value: Callable[[Run], float | No
     found = differences(above, below, value)
     if len(found) < 2:
         return ""
-    mean, deviation = statistics.mean(found), statistics.stdev(found)
-    words = f"± {points(deviation).lstrip('+')}"
-    return f"seed by seed {points(abs(mean)).lstrip('+').split()[0]} {words} {'below' if mean >= 0 else 'above'}"
+    mean = statistics.mean(found)
+    return f"seed by seed {gap(mean, statistics.stdev(found))} {'below' if mean >= 0 else 'above'}"
 
 
 def _by_seed(cohort: Cohort, value: Callable[[Run], float | None]) -> dict[int, float]:
     found: dict[int, list[float]] = {}
     for run in cohort.counted:
         if (reached := value(run)) is not None:
-            found.setdefault(int(number(run.config, "seed") or 0), []).append(reached)
+            found.setdefault(seed_of(run), []).append(reached)
     return {seed: statistics.mean(values) for seed, values in found.items()}

@@ -123,6 +123,16 @@ def points(value: float | None) -> str:
     return UNKNOWN if value is None else f"{100 * value:+.2f}{_SPACE}points".replace("-", _MINUS)
 
 
+def gap(value: float, spread: float | None = None) -> str:
+    """How far two shares are apart, in percentage points without a sign, and how much that varies.
+
+    >>> gap(-0.0123).split(), gap(0.0123, 0.002).split()
+    (['1.23', 'points'], ['1.23', '±', '0.20', 'points'])
+    """
+    varies = "" if spread is None else f" ±{_SPACE}{100 * spread:.2f}"
+    return f"{100 * abs(value):.2f}{varies}{_SPACE}points"
+
+
 def times(value: float | None) -> str:
     """A multiple.
 

@@ -10,7 +10,7 @@ from ..compare import Block, accuracy, dense_runs, flops, seconds, spread, weigh
 from ..document import sentence
 from ..facts import Facts, weight_words
 from ..read import number
-from ..readable import counted, data_name, duration, listed, percent, percents, points, share, times
+from ..readable import counted, data_name, duration, gap, listed, percent, percents, share, times
 from ..readable import flops as flops_words
 from .reached import in_a_sentence
 
@@ -104,7 +104,7 @@ def _tiles(cohort: Cohort, block: Block, facts: Facts) -> list[Tile]:
     dense = spread(block.dense[0], accuracy) if block.dense and block.cohorts else None
     if dense is not None and reached is not None:
         apart = dense.mean - reached.mean
-        words = f"{points(abs(apart)).lstrip('+')} {'higher' if apart >= 0 else 'lower'}"
+        words = f"{gap(apart)} {'higher' if apart >= 0 else 'lower'}"
         tiles.append(Tile("Dense network", percent(dense.mean), words))
     if left is not None:
         result = cohort.counted[0].result
