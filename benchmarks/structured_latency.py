@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from record import put
 from torch import Tensor, nn
 
 import niwaki as nw
@@ -71,9 +72,7 @@ def main() -> None:
         if code not in known:
             known[code] = measured(dense, nw.shrink(dense, groups, keep).eval(), x, given.threads)
         cell["latency"] = known[code]
-        partial = file.with_suffix(".partial")
-        partial.write_text(json.dumps(cell, indent=1) + "\n")
-        partial.replace(file)
+        put(file, cell)
         shown = {name: (round(row["ratio"], 3), row["calm"]) for name, row in known[code].items()}
         print(file.stem, round(cell["predicted"], 3), shown, flush=True)
 
