@@ -10,6 +10,7 @@ from typing import overload
 import torch
 from torch import Tensor, nn
 
+from .described import described
 from .dynamics import Dynamics
 from .errors import GroupError
 
@@ -81,12 +82,16 @@ class Group:
     needs_graph: bool = False
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Groups(Sequence[Group]):
     """Groups of one model, with the reason for every tensor that was left out."""
 
     items: tuple[Group, ...]
     left_out: Mapping[str, str] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        """What a person wants to see first: the groups, and what was left out for which reason."""
+        return described([(group.name, group.size, group.kind) for group in self.items], self.left_out)
 
     @overload
     def __getitem__(self, i: int) -> Group: ...

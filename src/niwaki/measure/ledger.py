@@ -99,6 +99,11 @@ class Ledger:
     >>> ledger = Ledger(dense_step_flops=300.0).add("train", steps=2, flops=60.0, seconds=0.5)
     >>> ledger.flops, ledger.dense_runs()  # of the 600 that two dense steps cost
     (60.0, 0.1)
+    >>> print(ledger)
+    stage         steps      FLOPs    seconds
+    train             2         60       0.50
+    all               2         60       0.50
+    0.1 dense runs
     """
 
     stages: Mapping[str, Entry] = field(default_factory=dict)
@@ -155,6 +160,18 @@ class Ledger:
         if self.flops is None or not self.dense_step_flops or not length:
             return None
         return self.flops / (length * self.dense_step_flops)
+
+    def __str__(self) -> str:
+        """A line for each stage, their sum, and what it means in dense training runs."""
+        rows = [*self.stages.items(), ("all", Entry(self.steps, self.flops, self.seconds))]
+        lines = [f"{'stage':<12} {'steps':>6} {'FLOPs':>10} {'seconds':>10}"]
+        for name, entry in rows:
+            flops = "unknown" if entry.flops is None else f"{entry.flops:.3g}"
+            lines.append(f"{name:<12} {entry.steps:>6,} {flops:>10} {entry.seconds:>10,.2f}")
+        runs = self.dense_runs()
+        notes = [] if runs is None else [f"{runs:.3g} dense runs"]
+        notes += [f"at most {self.peak_memory / 2**20:,.0f} MiB of memory"] if self.peak_memory else []
+        return "\n".join([*lines, *([", ".join(notes)] if notes else [])])
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data for JSON; unknown numbers are ``None``."""

@@ -141,6 +141,11 @@ class Sparsifier:
         self._handles = []
         self._optimizer = None
 
+    def __repr__(self) -> str:
+        """Where it stands."""
+        units, state = sum(group.size for group in self.groups), "attached" if self._optimizer else "not attached"
+        return f"Sparsifier(step {self.step}, {self.stage}, density {self.density:.4g} of {units:,} units, {state})"
+
     @property
     def stage(self) -> str:
         """The name of the stage that runs now."""
