@@ -135,11 +135,11 @@ def test_a_short_run_has_its_cycle(steps, last):
 def test_a_run_without_room_for_a_cycle_is_refused():
     model, groups = network()
     with pytest.raises(
-        TrainError, match="14 steps are too few: before the structure stands, a cycle of 13 steps after 2 others"
+        TrainError, match="14 of 19 steps are too few: before the structure stands, a cycle of 13 steps after 2 others"
     ):
         iee(model, groups, budget=limit(0.4), steps=19, **SHORT)
     with pytest.raises(
-        TrainError, match="16 steps are too few: .* a cycle of 13 steps after 5 others needs at least 18"
+        TrainError, match="16 of 40 steps are too few: .* a cycle of 13 steps after 5 others needs at least 18"
     ):
         iee(model, groups, budget=limit(0.4), steps=40, end=0.4, **SHORT)
 

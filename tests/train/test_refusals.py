@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import copy
+import gc
+import weakref
 
 import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F
 
-from niwaki.core import GroupError, SignalError, TrainError
+from niwaki.core import BudgetError, GroupError, SignalError, TrainError
 from niwaki.criteria import Fisher
-from niwaki.methods import iee, static
+from niwaki.methods import gmp, iee, static
+from niwaki.signals.score import score
+from niwaki.structure import channels
 from niwaki.structure.declare import weights
+from niwaki.train import holders
 
 from .loops import OPTIMIZERS, batch, mlp, net, train
 
@@ -75,3 +80,69 @@ def test_parameters_outside_the_optimizer_are_warned_about():
     sparsifier = iee(model, weights(model), density=0.2, steps=60, H=5, J=4, Q=3)
     with pytest.warns(UserWarning, match=r"1\.weight.*keep learning"):
         sparsifier.attach(optimizer)
+
+
+def test_two_sparsifiers_of_the_same_tensors_are_refused_until_the_first_lets_go():
+    model = mlp()
+    groups, optimizer = weights(model), OPTIMIZERS["sgd"](model.parameters())
+    first = static(model, groups, density=0.5, steps=9).attach(optimizer)
+    train(model, optimizer, range(3), (12,))
+    second = static(model, groups, density=0.2, steps=9, seed=1)
+    name = groups[0].name
+    with pytest.raises(TrainError, match=rf"{name!r} is held by another sparsifier, at step 3 .*detach\(\) that one"):
+        second.attach(optimizer)
+    with pytest.raises(TrainError, match="is held by another sparsifier"):
+        second.attach(OPTIMIZERS["sgd"](model.parameters()))  # the first would mask gradients for a new optimizer, too
+    train(model, optimizer, range(3), (12,))
+    assert (first.step, second.step) == (6, 0)
+    first.detach()
+    second.attach(optimizer)
+    train(model, optimizer, range(3), (12,))
+    assert (first.step, second.step) == (6, 3)
+
+
+def test_sparsifiers_of_different_tensors_share_a_model():
+    model = mlp()
+    names = [group.name for group in weights(model)]
+    optimizer = OPTIMIZERS["sgd"](model.parameters())
+    low = static(model, weights(model, ignore=names[1:]), density=0.1, steps=9).attach(optimizer)
+    high = static(model, weights(model, ignore=names[:1]), density=0.5, steps=9).attach(optimizer)
+    train(model, optimizer, range(3), (12,))
+    assert low.masks().keys() | high.masks().keys() == set(names)
+    for name, mask in (low.masks() | high.masks()).items():
+        assert not model.get_parameter(name).detach()[~mask].any()
+        assert model.get_parameter(name).detach()[mask].all()
+    for one in (low, high):
+        assert one.ledger.flops is not None and one.ledger.flops < 3 * one.ledger.dense_step_flops
+
+
+def test_a_sparsifier_that_was_forgotten_with_its_model_holds_nothing():
+    model = mlp()
+    sparsifier = static(model, weights(model), density=0.5, steps=9).attach(OPTIMIZERS["sgd"](model.parameters()))
+    train(model, torch.optim.SGD(model.parameters(), lr=0.1), range(1), (12,))
+    held, gone = len(holders._HELD), weakref.ref(sparsifier)
+    del model, sparsifier
+    gc.collect()
+    assert gone() is None
+    assert len(holders._HELD) <= held - 3
+
+
+@pytest.mark.parametrize("wrong", ["taylor", Fisher, 3], ids=["name", "class", "number"])
+def test_what_is_no_criterion_or_allocator_is_refused_before_anything_runs(wrong):
+    model = mlp()
+    groups, seen = weights(model), getattr(wrong, "__name__", repr(wrong))
+    with pytest.raises(SignalError, match=rf"criterion={seen} .* is no criterion; give an object such as niwaki\."):
+        score(wrong, model, groups)
+    with pytest.raises(SignalError, match=f"criterion={seen} "):
+        iee(model, groups, density=0.5, steps=200, criterion=wrong)
+    with pytest.raises(SignalError, match=f"init={seen} "):
+        static(model, groups, density=0.5, steps=9, init=wrong)
+    for method in (static, gmp):
+        with pytest.raises(BudgetError, match=f"allocator={seen} .* is no allocator; give an object"):
+            method(model, groups, density=0.5, steps=200, allocator=wrong)
+
+
+def test_what_is_no_model_is_named():
+    for make in (weights, lambda model: channels(model, torch.zeros(1, 4))):
+        with pytest.raises(GroupError, match=r"a torch\.nn\.Module, and this is of type OrderedDict"):
+            make(mlp().state_dict())

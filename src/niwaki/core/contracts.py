@@ -9,6 +9,7 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor, nn
 
+from .errors import BudgetError, SignalError
 from .gates import GateMap, Gates
 from .group import Group
 from .signals import Signals
@@ -37,6 +38,41 @@ class Allocator(Protocol):
     def __call__(self, groups: Sequence[Group], scores: Mapping[str, Tensor], density: float) -> dict[str, Tensor]:
         """Booleans ``[size]`` per group name, ``True`` = kept."""
         ...
+
+
+def check_criterion(criterion: object, argument: str = "criterion") -> None:
+    """Check that something can score units.
+
+    Args:
+        criterion: what was given for one.
+        argument: under which name, for the message.
+
+    Raises:
+        SignalError: it is a name, a class, or something else without ``needs``.
+    """
+    if not _is_made(criterion) or not isinstance(criterion, Criterion):
+        raise SignalError(f"{argument}={_seen(criterion)} is no criterion; give an object such as niwaki.Magnitude()")
+
+
+def check_allocator(allocator: object) -> None:
+    """Check that something can allocate; ``None`` stands for the usual allocator.
+
+    Args:
+        allocator: what was given for one.
+
+    Raises:
+        BudgetError: it is a name, a class, or cannot be called.
+    """
+    if allocator is not None and not (_is_made(allocator) and callable(allocator)):
+        raise BudgetError(f"allocator={_seen(allocator)} is no allocator; give an object such as niwaki.Global()")
+
+
+def _is_made(given: object) -> bool:
+    return not isinstance(given, type | str)
+
+
+def _seen(given: object) -> str:
+    return f"{given.__name__} (a class)" if isinstance(given, type) else f"{given!r} ({type(given).__name__})"
 
 
 Probe = Callable[[nn.Module, frozenset[str]], Signals]

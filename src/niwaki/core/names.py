@@ -5,11 +5,25 @@ from __future__ import annotations
 from torch import nn
 from torch.optim.swa_utils import AveragedModel
 
+from .errors import GroupError
+
 _WRAPPERS = (nn.DataParallel, nn.parallel.DistributedDataParallel, AveragedModel)
 
 
 def bare_model(model: nn.Module) -> nn.Module:
-    """The model inside its wrappers: `torch.compile`, DataParallel, DistributedDataParallel, an averaged copy."""
+    """The model inside its wrappers: `torch.compile`, DataParallel, DistributedDataParallel, an averaged copy.
+
+    Args:
+        model: wrapped or not.
+
+    Returns:
+        The model itself.
+
+    Raises:
+        GroupError: it is no module.
+    """
+    if not isinstance(model, nn.Module):
+        raise GroupError(f"a model is needed, a torch.nn.Module, and this is of type {type(model).__name__}")
     inner = getattr(model, "module" if isinstance(model, _WRAPPERS) else "_orig_mod", None)
     return bare_model(inner) if isinstance(inner, nn.Module) else model
 

@@ -62,7 +62,8 @@ def gmp(
     """
     check_density(density)
     first, last = int(begin * steps), int(end * steps)
-    check_steps(last - first, every, f"one pruning every {every} steps between {begin:.0%} and {end:.0%} of the run")
+    what = f"one pruning every {every} steps between {begin:.0%} and {end:.0%} of the run"
+    check_steps(last - first, every, what, run=steps)
     curve = cubic(1.0, density, last - first, first)
     at = [*range(first + every, last, every), last]
     allocator, criterion = allocator or _ranked_together(groups), criterion or Magnitude()

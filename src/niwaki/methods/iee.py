@@ -68,17 +68,17 @@ class _Cycle:
 
 @dataclass(frozen=True)
 class _Way:
-    """A dense beginning, the way down to the aim, the end of the cycles; in steps."""
+    """A dense beginning, the way down to the aim, the end of the cycles, the end of the run; in steps."""
 
     warmup: int
     reach: int
     last: int
+    run: int
 
     def timeline(self, aim: Aim, cycle: _Cycle) -> Timeline:
         begin, length = self.warmup + self.reach, cycle.length
-        check_steps(
-            self.last, begin + length, f"before the structure stands, a cycle of {length} steps after {begin} others"
-        )
+        what = f"before the structure stands, a cycle of {length} steps after {begin} others"
+        check_steps(self.last, begin + length, what, run=self.run)
         if self.warmup and not self.reach:
             raise TrainError(f"a warm-up of {self.warmup} steps needs steps to come down from dense: give reach=")
         down = aim.descent(cycle.criterion, self.warmup, self.reach) if self.reach else []
@@ -89,7 +89,7 @@ def _way(aim: Aim, cycle: _Cycle, steps: int, warmup: int, reach: int | None, en
     """What was asked, or else the aim's own; it may end later in a short run, so that a cycle fits."""
     reach = aim.reach(steps) if reach is None else reach
     usual = max(int(aim.end * steps), min(warmup + reach + cycle.length, int(_LATEST * steps)))
-    return _Way(warmup, reach, usual if end is None else int(end * steps))
+    return _Way(warmup, reach, usual if end is None else int(end * steps), steps)
 
 
 def iee(

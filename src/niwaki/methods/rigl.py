@@ -74,7 +74,8 @@ def rigl(
     """
     grow = grow or Gradient()
     _check_growth(groups, grow)
-    check_steps(int(end * steps), every + 1, f"an update every {every} steps in the first {end:.0%} of the run")
+    what = f"an update every {every} steps in the first {end:.0%} of the run"
+    check_steps(int(end * steps), every + 1, what, run=steps)
     keep = first_keep(model, groups, density, allocator=allocator, init=init, seed=seed, probe=probe)
     last = int(end * steps)
     swap = swap or rigl_cosine(alpha, last)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
 from ..allocate import ErdosRenyiKernel, Patterned, Uniform, check_density
-from ..core.contracts import Allocator, Criterion, Probe, Schedule
+from ..core.contracts import Allocator, Criterion, Probe, Schedule, check_allocator, check_criterion
 from ..core.errors import TrainError
 from ..core.group import Group, check_groups, tensors_of
 from ..core.names import parameters_of
@@ -58,6 +59,7 @@ def first_keep(
         Booleans ``[size]`` per group name.
     """
     check_density(density)
+    check_allocator(allocator)
     scores = first_scores(model, groups, init=init, seed=seed, probe=probe)
     return (allocator or usual_allocator(groups))(groups, scores, density)
 
@@ -78,6 +80,7 @@ def first_scores(
     noise = {name: torch.rand(t.shape, generator=generator).to(t.device) for name, t in tensors.items()}
     signals = Signals({"weight": tensors, "noise": noise})
     criterion = init or Random()
+    check_criterion(criterion, "init")
     more = criterion.needs - {"weight", "noise"}
     if more and probe is not None:
         signals = signals.merged(probe(model, more))
@@ -109,18 +112,22 @@ def all_kept(groups: Sequence[Group]) -> dict[str, Tensor]:
     return {group.name: torch.ones(group.size, dtype=torch.bool) for group in groups}
 
 
-def check_steps(steps: int, needed: int, what: str) -> None:
+def check_steps(steps: int, needed: int, what: str, *, run: int | None = None) -> None:
     """Check that a run is long enough.
 
     Args:
-        steps: its length.
+        steps: the part of it that is meant, or all of it.
         needed: the least length.
         what: what would not fit, for the message.
+        run: the length of the whole run, where a part is meant.
 
     Raises:
         TrainError: it is not.
     """
     if steps < max(1, needed):
+        part = run is not None and run > steps
+        longer = f" (about {math.ceil(run * needed / steps)} steps)" if part and run and steps > 0 else ""
         raise TrainError(
-            f"{steps} steps are too few: {what} needs at least {needed}; train longer or make the intervals shorter"
+            f"{steps}{f' of {run}' if part else ''} steps are too few: {what} needs at least {needed}; "
+            f"train longer{longer} or make the intervals shorter"
         )

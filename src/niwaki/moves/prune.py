@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import torch
 
-from ..core.contracts import Allocator, Context, Criterion
+from ..core.contracts import Allocator, Context, Criterion, check_allocator
 from ..core.gates import GateMap, Gates, kept_gates
 
 
@@ -26,6 +26,10 @@ class Prune:
     density: float
     name: ClassVar[str] = "prune"
     explores: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        """Check now what would only fail in the middle of a run."""
+        check_allocator(self.allocator)
 
     @property
     def criteria(self) -> tuple[Criterion, ...]:

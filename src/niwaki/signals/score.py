@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 import torch
 from torch import Tensor, nn
 
-from ..core.contracts import Criterion
+from ..core.contracts import Criterion, check_criterion
 from ..core.errors import SignalError
 from ..core.group import Group, check_groups
 from ..core.names import parameters_of
@@ -81,6 +81,7 @@ def score(
         SignalError: ``per_batch`` without batches.
     """
     check_groups(groups, parameters_of(model))
+    check_criterion(criterion)
 
     def measure(some: Iterable[Batch] | None) -> dict[str, Tensor]:
         signals = collect(

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from ..core.contracts import Probe
+from ..core.contracts import Probe, check_criterion
 from ..core.errors import GroupError, SignalError, TrainError
 from ..core.gates import GateMap, is_binary_pair, is_boolean_pair
 from ..core.group import Group, check_groups
@@ -72,6 +72,7 @@ def check_plan(plan: Plan, groups: Sequence[Group], probe: Probe | None) -> None
         if event.explores and not plan.values.remembers:
             raise TrainError("a plan that explores needs Values(remembers=True), to restore what it puts away")
         for criterion in event.criteria:
+            check_criterion(criterion)
             missing = criterion.needs - AT_HAND
             if missing and probe is None:
                 raise SignalError(

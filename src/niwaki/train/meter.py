@@ -50,7 +50,8 @@ class Meter:
 
         def watch(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
             # A compiled model traces this hook: counting there would break its graph. The cost stays unknown then.
-            if module.training and not torch.compiler.is_compiling():
+            # The tree that another sparsifier counts on carries this hook too; it is not this meter's to count.
+            if module is self._model and module.training and not torch.compiler.is_compiling():
                 handle.remove()  # first of all: the pass that counts must not come back here
                 self._count(args, kwargs)
 

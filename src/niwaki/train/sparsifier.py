@@ -20,6 +20,7 @@ from ..measure.ledger import Ledger
 from . import attaching, saving
 from .body import Body
 from .diary import Diary
+from .holders import hold, let_go
 from .listen import Listener, is_windowed
 from .materialised import Materialised
 from .meter import Meter
@@ -114,6 +115,7 @@ class Sparsifier:
         attaching.check_optimizer(self, inner, ema)
         check_agreement(self._home, self.step)
         copy = attaching.averaged_tensors(ema, self._body.tensors) if ema is not None else {}
+        hold(self._body.tensors, self)
         self._optimizer = inner
         mine = {id(tensor) for tensor in self._body.tensors.values()}
         self._others = [p for p in all_parameters(inner) if id(p) not in mine]
@@ -140,6 +142,7 @@ class Sparsifier:
             handle.remove()
         self._handles = []
         self._optimizer = None
+        let_go(self._body.tensors)
 
     def __repr__(self) -> str:
         """Where it stands."""
