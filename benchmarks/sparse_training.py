@@ -60,10 +60,12 @@ ABLATIONS: dict[str, tuple[str, dict[str, Any]]] = {
     "iee, H=J=Q=33": ("iee", {"H": 33, "J": 33, "Q": 33}),
     "iee, H=J=Q=66": ("iee", {"H": 66, "J": 66, "Q": 66}),
     "iee, short exploration": ("iee", {"H": 24, "J": 24, "Q": 2}),
+    "iee, long cycle": ("iee", {"H": 95, "J": 95, "Q": 10}),
     "iee, early end": ("iee", {"end": 0.4}),
     "iee, Taylor": ("iee", {"criterion": "taylor"}),
     "iee, global": ("iee", {"scope": "global", "normalise": "layer_l2"}),
 }
+CELLS = METHODS | ABLATIONS | {f"rigl = {name}": ("rigl", EVERY) for name in ABLATIONS}
 
 
 def arguments() -> argparse.Namespace:
@@ -73,7 +75,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--limit", type=int, help="class-balanced part of the training data; 10,000 for cifar")
     parser.add_argument("--model", help="another network, such as zoo:wide_resnet22_2")
     parser.add_argument("--densities", type=float, nargs="+", default=[0.05])
-    parser.add_argument("--methods", nargs="+", choices=[*METHODS, *ABLATIONS])
+    parser.add_argument("--methods", nargs="+", choices=CELLS, metavar="METHOD")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--ablations", action="store_true", help="the ablations of IEE instead of the methods")
     parser.add_argument("--epochs", type=float)
@@ -109,7 +111,7 @@ def folder(given: argparse.Namespace, name: str, density: float, seed: int) -> P
 
 
 def settings(given: argparse.Namespace, name: str, density: float, seed: int) -> Settings:
-    method, switches = (METHODS | ABLATIONS)[name]
+    method, switches = CELLS[name]
     chosen = recipe(given)
     length = "epochs" if "epochs" in chosen else "steps"
     if name.startswith("rigl ="):
@@ -174,7 +176,7 @@ def collect(given: argparse.Namespace) -> None:
     rows: dict[tuple[str, float], dict[int, dict[str, Any]]] = {}
     for (name, density, seed), found in finished(given).items():
         rows.setdefault((name, density), {})[seed] = found
-    order = [*METHODS, *ABLATIONS]
+    order = list(CELLS)
     listed = sorted(rows.items(), key=lambda row: (-row[0][1], order.index(row[0][0])))
     result = {
         "recipe": recipe(given) | {"data": given.recipe},

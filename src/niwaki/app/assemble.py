@@ -29,8 +29,8 @@ from .budgets import Budgets, make_budgets
 from .data import Data, load_data
 from .evaluation import check_fit, laid_out, loss_of
 from .methods import check_aim, groups_of, make_sparsifier
-from .models import load_model
 from .progress import Shown
+from .saved import open_model
 from .settings import Settings
 
 
@@ -155,7 +155,7 @@ def assemble(settings: Settings, progress: Shown, *, table: LatencyTable | None 
     device = device_named(settings.device)
     _seed_everything(settings.seed)
     data = load_data(settings.data)
-    model = load_model(settings.model, classes=len(data.classes), channels=data.channels)
+    model = open_model(settings.model, classes=len(data.classes), channels=data.channels)
     check_fit(model, data, (settings.model, settings.data))
     model.to(device)
     if settings.channels_last:

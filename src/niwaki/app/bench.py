@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -17,6 +18,7 @@ from ..signals.forward import evaluating
 from .assemble import device_named
 from .backends import check_backend, time_models
 from .inspection import example_of
+from .origin import read_origin, recorded_size
 from .saved import is_address, open_model
 
 
@@ -85,8 +87,9 @@ def bench_models(
     """Measure models against the first of them, in turns.
 
     Args:
-        texts: addresses, folders of saved models, programs; the first is what the others are compared with.
-        dense: address of the dense model behind saved folders; the first address among ``texts`` if not given.
+        texts: addresses, folders of runs and of saved models, programs; the first is what the others are compared with.
+        dense: address of the dense model behind saved folders; if not given, what the folders say, or else the first
+            address among ``texts``.
         size: of one input, such as ``3x32x32``; what the models say of themselves if not given.
         batch: inputs at a time.
         threads: of torch on the CPU.
@@ -107,10 +110,13 @@ def bench_models(
             "model takes, give it twice"
         )
     check_backend(backend)
-    dense = dense or next((text for text in texts if is_address(text)), None)
+    other = next((text for text in texts if is_address(text)), None)
     place = device_named(device)
-    models = {name: open_model(t, dense=dense) for name, t in zip(_names(texts), texts, strict=True)}
-    inputs = _inputs(models, size, batch).to(place)
+    models = {
+        name: open_model(text, dense=dense or (None if read_origin(Path(text)) else other))
+        for name, text in zip(_names(texts), texts, strict=True)
+    }
+    inputs = _inputs(models, size or recorded_size(texts), batch).to(place)
     models = {name: model.to(place) for name, model in models.items()}
     _check_inputs(models, inputs)
     found = time_models(models, inputs, backend=backend, threads=threads, rounds=rounds, warmup=warmup)

@@ -12,10 +12,12 @@ from .shell import Debug, Json, Quiet, console, errors, option, say
 def bench(
     models: Annotated[
         list[str],
-        typer.Argument(help="Two or more: addresses, folders of saved models, .pt2 programs.", show_default=False),
+        typer.Argument(
+            help="Two or more: addresses, folders of runs or of saved models, .pt2 programs.", show_default=False
+        ),
     ],
     *,
-    dense: Annotated[str | None, option("Address of the dense model behind saved folders; the first address.")] = None,
+    dense: Annotated[str | None, option("Address of the dense model behind a folder that does not say it.")] = None,
     size: Annotated[str | None, option("Size of one input, such as 3x32x32.", "--input")] = None,
     batch: Annotated[int, typer.Option(help="Inputs at a time.")] = 1,
     threads: Annotated[int | None, option("CPU threads; as many as torch takes by itself.")] = None,

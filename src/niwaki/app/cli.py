@@ -85,7 +85,7 @@ def demo(
 def train(
     *,
     out: Annotated[Path, typer.Option(help="Folder of the run.")],
-    model: Annotated[str | None, _option("Address: zoo:resnet20, timm:NAME, torchvision:NAME, hf:PATH, ...")] = None,
+    model: Annotated[str | None, _option("Address: zoo:resnet20, timm:NAME, ...; or a folder by train, prune.")] = None,
     data: Annotated[str | None, _option("Address: digits, npz:FILE, imagefolder:DIR, text:FILE, ...")] = None,
     method: Annotated[str | None, _option("dense, static, set, rigl, gmp, acdc, iee (default), halp, smcp.")] = None,
     units: Annotated[str | None, _option("weights, for a budget channels; 4x4, 2:4, heads, all, states.")] = None,
@@ -157,7 +157,7 @@ def _summary(result: dict[str, Any], out: Path) -> str:
 
 @app.command()
 def inspect(
-    model: Annotated[str, typer.Argument(help="Address of the model, such as zoo:resnet20.")],
+    model: Annotated[str, typer.Argument(help="Address, such as zoo:resnet20; or a folder by train or prune.")],
     *,
     density: Annotated[float | None, typer.Option(help="Show what would stay at this density.")] = None,
     allocator: Annotated[str, typer.Option(help="How it is shared out: erk, er, uniform, global.")] = "erk",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from .assemble import Parts
 from .bottlenecks import bottlenecks
 from .folder import SMALL, TABLE
 from .latencies import Race, latency_facts
+from .origin import origin_of, write_origin
 
 
 def write_table(parts: Parts, out: Path) -> None:
@@ -47,6 +48,7 @@ def deliver(parts: Parts, out: Path) -> dict[str, Any]:
         verdict = verify(model, small, groups, keep, example[:2])
         reached = outcome(model, groups, keep)
         save(small, out / SMALL, overwrite=True)
+        write_origin(out / SMALL, replace(origin_of(str(out), None, example), start=None))
         race = Race(parts.settings.costs, model, example)
         race.run(small)
     # The model is masked already, so that its outputs change by nothing: no word of that.

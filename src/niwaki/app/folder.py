@@ -17,8 +17,8 @@ from ..store import write_file
 
 CONFIG, VERSIONS, METRICS = "config.json", "versions.json", "metrics.jsonl"
 LEDGER, RESULT, REPORT = "ledger.json", "result.json", "report.html"
-TABLE, SMALL = "table.json", "small"
-_OWN = (CONFIG, VERSIONS, METRICS, LEDGER, RESULT, REPORT, TABLE, "checkpoint.json")
+TABLE, SMALL, ORIGIN = "table.json", "small", "origin.json"
+_OWN = (CONFIG, VERSIONS, METRICS, LEDGER, RESULT, REPORT, TABLE, ORIGIN, "checkpoint.json")
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -19,7 +19,8 @@ from ..core.signals import Signals
 from ..criteria import Magnitude
 from ..measure.flops import count_flops
 from .methods import allocator_named, groups_of
-from .models import load_model
+from .origin import recorded_size
+from .saved import open_model
 
 
 def example_of(model: nn.Module, size: str | None) -> Tensor | None:
@@ -82,11 +83,11 @@ def inspect_model(
     Returns:
         Plain data: totals, a row per layer, and what is left out with the reason.
     """
-    model = load_model(address)
+    model = open_model(address)
     groups = groups_of(model, units)
     parameters = parameters_of(model)
     total = sum(p.numel() for p in parameters.values())
-    macs, all_macs, uncounted = _macs(model, example_of(model, size))
+    macs, all_macs, uncounted = _macs(model, example_of(model, size or recorded_size([address])))
     kept = {} if density is None else _kept(groups, parameters, allocator_named(allocator), density)
     layers = []
     for group in groups:

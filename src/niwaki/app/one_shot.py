@@ -32,10 +32,11 @@ from .evaluation import check_fit, evaluate, loss_of
 from .folder import RESULT, write_json
 from .inspection import example_of
 from .methods import criterion_named, groups_of
-from .models import load_model
+from .origin import Origin, origin_of, recorded_size, write_origin
 from .plans import planner
 from .progress import Shown, Silent, shown
 from .request import Request
+from .saved import open_model
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +49,7 @@ class Shot:
     example: Tensor
     outcome: Outcome
     verdict: Verdict
+    origin: Origin
     result: dict[str, Any]
 
 
@@ -108,8 +110,8 @@ def cut(request: Request, progress: Shown | None = None) -> Shot:
     device = device_named(request.device)
     torch.manual_seed(request.seed)
     data = load_data(request.data) if request.data is not None else None
-    hints = {} if data is None else {"classes": len(data.classes), "channels": data.channels}
-    model = load_model(request.model, **hints)
+    classes, channels = (None, None) if data is None else (len(data.classes), data.channels)
+    model = open_model(request.model, classes=classes, channels=channels)
     if data is not None and request.data is not None:
         check_fit(model, data, (request.model, request.data))
         data = data.to(device)
@@ -135,7 +137,7 @@ def _cut(request: Request, model: nn.Module, data: Data | None, progress: Shown)
     begun = time.perf_counter()
     batches = None if data is None else Batches(data, request.batch, request.seed)
     seen = None if batches is None else [batches.at(step) for step in range(request.batches)]
-    example = seen[0][0][:2] if seen else example_of(model, request.size)
+    example = seen[0][0][:2] if seen else example_of(model, request.size or recorded_size([request.model]))
     if example is None:
         raise TrainError(
             "an example is needed to follow the model; give --data, or the size of an input: --input 3x32x32"
@@ -170,7 +172,7 @@ def _cut(request: Request, model: nn.Module, data: Data | None, progress: Shown)
         "seconds": round(time.perf_counter() - begun, 2),
         "versions": versions(device_of(model, [example])),
     }
-    return Shot(request, model, small, proof, reached, verdict, result)
+    return Shot(request, model, small, proof, reached, verdict, origin_of(request.model, data, example), result)
 
 
 def write(made: Shot, folder: Path | None, onnx: Path | None, *, overwrite: bool) -> dict[str, Any]:
@@ -191,6 +193,7 @@ def write(made: Shot, folder: Path | None, onnx: Path | None, *, overwrite: bool
             save_program(made.small, folder, made.example, overwrite=overwrite)
         else:
             save(made.small, folder, overwrite=overwrite)
+        write_origin(folder, made.origin)
         result["saved"] = str(folder)
     if onnx is not None:
         parity = export_onnx(made.small, onnx, made.example, overwrite=overwrite)

@@ -11,7 +11,7 @@ from .shell import Debug, Graph, Json, Quiet, command, errors, option, say
 
 
 def prune(
-    model: Annotated[str, typer.Argument(help="Address: zoo:resnet20, timm:NAME, torchvision:NAME, hf:PATH, ...")],
+    model: Annotated[str, typer.Argument(help="Address: zoo:resnet20, timm:NAME, ...; or a folder by train or prune.")],
     *,
     data: Annotated[str | None, option("Address: digits, npz:FILE, ...; without data, weights alone decide.")] = None,
     unit: Annotated[str, typer.Option(help="channels, heads, all of both, or states.")] = "channels",

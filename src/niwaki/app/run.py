@@ -36,6 +36,7 @@ from .folder import (
     read_json,
     write_json,
 )
+from .origin import origin_of, write_origin
 from .progress import Shown, Silent
 from .settings import Settings, as_config, from_config
 
@@ -141,6 +142,7 @@ def _begin(parts: Parts, out: Path, progress: Shown, command: str) -> dict[str, 
     settings = replace(parts.settings, density=1.0) if parts.settings.method == "dense" else parts.settings
     config = as_config(settings, steps=parts.steps, per_epoch=parts.batches.per_epoch, command=command)
     write_json(out / VERSIONS, versions(parts.device))
+    write_origin(out, origin_of(settings.model, parts.data, parts.batches.at(0)[0]))
     write_table(parts, out)  # before the settings: who finds them in the folder finds the table too
     write_json(out / CONFIG, config)
     return _run(parts, out, _Position(), 0, progress)

@@ -13,7 +13,8 @@ from ..core.errors import AddressError
 from ..core.names import parameters_of
 from .inspection import example_of
 from .methods import groups_of
-from .models import load_model
+from .origin import recorded_size
+from .saved import open_model
 
 KINDS = ("channels", "heads", "all", "states")
 _SHOWN = 6
@@ -36,8 +37,8 @@ def inspect_structure(address: str, *, units: str, size: str | None = None, grap
     """
     if units not in KINDS:
         raise AddressError(f"the units {units!r} are none of {', '.join(KINDS)}")
-    model = load_model(address)
-    groups = groups_of(model, units, example_of(model, size), graph=graph)
+    model = open_model(address)
+    groups = groups_of(model, units, example_of(model, size or recorded_size([address])), graph=graph)
     parameters = parameters_of(model)
     rows = []
     for group in groups:

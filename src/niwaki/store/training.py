@@ -160,6 +160,19 @@ def _unharmed(things: Mapping[str, Stateful], where: str) -> Generator[None, Non
         ) from error
 
 
+def load_weights(folder: str | Path, model: nn.Module) -> None:
+    """Take over the model alone from what `save_training` stored, to use it and not to go on training.
+
+    Args:
+        folder: where it was stored.
+        model: a model of the same make; it is unchanged if anything does not fit.
+    """
+    header, state = read_checkpoint(Path(folder), _KIND)
+    check_fingerprint(model, header["model"], where=str(Path(folder) / HEADER))
+    inner = bare_model(model)
+    inner.load_state_dict({name: state["model"][plain_name(name)] for name in inner.state_dict()})
+
+
 def load_training(
     folder: str | Path,
     *,
