@@ -41,7 +41,8 @@ def pruned(model: str, out: Path, **more: object) -> Path:
 
 
 def outputs(text: Path | str) -> torch.Tensor:
-    return open_model(str(text)).eval()(X)
+    found: torch.Tensor = open_model(str(text)).eval()(X)
+    return found
 
 
 def test_a_run_is_the_model_it_trained(dense):
