@@ -18,7 +18,15 @@ def test_a_run_folder_holds_everything(tmp_path):
     out = tmp_path / "run"
     result = train(settings(**IEE, density=0.2), out, command="niwaki train ...")
     names = {path.name for path in out.iterdir() if not path.name.startswith("tensors-")}
-    files = {"config.json", "versions.json", "origin.json", "metrics.jsonl", "ledger.json", "result.json", "checkpoint.json"}
+    files = {
+        "config.json",
+        "versions.json",
+        "origin.json",
+        "metrics.jsonl",
+        "ledger.json",
+        "result.json",
+        "checkpoint.json",
+    }
     assert names == files
     config = json.loads((out / "config.json").read_text())
     assert (config["method"], config["steps"], config["command"]) == ("iee", 44, "niwaki train ...")

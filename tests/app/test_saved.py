@@ -19,7 +19,7 @@ from niwaki.app.one_shot import cut, prune_and_write
 from niwaki.app.origin import Origin, origin_of, read_origin, write_origin
 from niwaki.app.request import Request
 from niwaki.app.run import train
-from niwaki.app.saved import open_model
+from niwaki.app.saved import is_trained, open_model
 from niwaki.app.settings import Settings
 from niwaki.core.errors import AddressError, StoreError
 
@@ -144,3 +144,25 @@ def test_folders_without_a_model_say_what_is_missing(dense, tmp_path):
     (begun / "origin.json").unlink()
     with pytest.raises(AddressError, match=r"made from: origin\.json is missing"):
         open_model(str(begun))
+
+
+def test_a_trained_model_begins_with_its_largest_weights(dense, tmp_path):
+    settings = replace(SETTINGS, model=str(dense[0]), method="static", density=0.3, steps=1, lr=1e-30, weight_decay=0.0)
+    train(settings, tmp_path / "usual")
+    train(replace(settings, switches={"init": "random"}), tmp_path / "random")
+    whole = dict(open_model(str(dense[0])).named_parameters())
+    least = []
+    for run in ("usual", "random"):
+        kept = {n: p != 0 for n, p in open_model(str(tmp_path / run)).named_parameters() if p.dim() > 1}
+        least.append(
+            [whole[n][mask].abs().min() >= whole[n][~mask].abs().max() for n, mask in kept.items() if not mask.all()]
+        )
+    assert all(least[0])
+    assert not all(least[1])
+
+
+def test_what_comes_trained_is_known_by_its_address(dense):
+    for text in (str(dense[0]), "hf:gpt2", "timm:resnet18?pretrained=true", "zoo:resnet20?weights=a.safetensors"):
+        assert is_trained(text)
+    for text in (CNN, "timm:resnet18", "timm:resnet18?pretrained=false", "python:module:net"):
+        assert not is_trained(text)

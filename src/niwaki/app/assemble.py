@@ -28,9 +28,9 @@ from .batches import Batches
 from .budgets import Budgets, make_budgets
 from .data import Data, load_data
 from .evaluation import check_fit, laid_out, loss_of
-from .methods import check_aim, groups_of, make_sparsifier
+from .methods import check_aim, groups_of, make_sparsifier, with_start
 from .progress import Shown
-from .saved import open_model
+from .saved import is_trained, open_model
 from .settings import Settings
 
 
@@ -171,7 +171,7 @@ def assemble(settings: Settings, progress: Shown, *, table: LatencyTable | None 
         settings.method,
         model,
         groups,
-        settings.switches,
+        with_start(settings.method, settings.switches, trained=is_trained(settings.model)),
         density=settings.asked_density,
         steps=steps,
         seed=settings.seed,

@@ -203,6 +203,21 @@ def check_aim(name: str, *, has_budget: bool) -> None:
         raise BudgetError(f"the method {name!r} needs a budget of cost: give --latency, --macs or --parameters")
 
 
+def with_start(name: str, switches: Mapping[str, Any], *, trained: bool) -> dict[str, Any]:
+    """The switches, with the first structure that a trained model suggests: its largest weights, not random ones.
+
+    Args:
+        name: of the method.
+        switches: as asked; an ``init`` among them stays.
+        trained: whether the model is.
+
+    Returns:
+        The switches.
+    """
+    takes = "init" in inspect.signature(method_named(name)).parameters
+    return {"init": "magnitude", **switches} if trained and takes else dict(switches)
+
+
 def make_sparsifier(
     name: str,
     model: nn.Module,

@@ -9,6 +9,7 @@ from torch import nn
 from ..core.errors import AddressError
 from ..store import load, load_program
 from ..store.training import load_weights
+from .addresses import parse
 from .folder import CONFIG, ORIGIN, RESULT, SMALL
 from .models import load_model
 from .origin import read_origin
@@ -90,6 +91,14 @@ def open_model(
             "scheme and a colon"
         )
     return load_model(text, classes=classes, channels=channels)
+
+
+def is_trained(text: str) -> bool:
+    """Whether a model comes with weights that were trained, as far as its address or folder tells."""
+    if not is_address(text):
+        return True
+    address = parse(text)
+    return address.scheme == "hf" or any(bool(address.options.get(option)) for option in ("weights", "pretrained"))
 
 
 def is_address(text: str) -> bool:
