@@ -60,14 +60,6 @@ def test_a_gradient_that_is_not_finite_stops_before_anything_changes():
     assert all(torch.equal(after[i][k], v) for i, s in before[1]["state"].items() for k, v in s.items())
 
 
-def test_a_closure_is_refused():
-    model = mlp()
-    optimizer = OPTIMIZERS["plain"](model.parameters())
-    static(model, weights(model), density=0.5).attach(optimizer)
-    with pytest.raises(TrainError, match="without a closure"):
-        optimizer.step(lambda: 0.0)
-
-
 def test_a_criterion_whose_signal_nobody_collects_is_refused():
     model = mlp()
     with pytest.raises(SignalError, match=r"Fisher needs the signal\(s\) grad_sq.*probe="):

@@ -152,6 +152,8 @@ def check_optimizer(sparsifier: Sparsifier, optimizer: Optimizer, ema: nn.Module
         raise TrainError(f"materialise=True changes the shapes of the model's tensors, but {holder}; leave it out")
     if sparsifier._optimizer is not None:
         raise TrainError("this sparsifier is attached already; detach() it first")
+    if isinstance(optimizer, torch.optim.LBFGS):
+        raise TrainError("LBFGS makes an update of gradients at several points, which masks do not fit; take another")
     check_groups(sparsifier.groups, parameters_of(sparsifier.model))
     held = {id(parameter) for parameter in all_parameters(optimizer)}
     current = parameters_of(sparsifier.model)

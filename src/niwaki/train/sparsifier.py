@@ -12,13 +12,13 @@ from torch.optim import Optimizer
 from torch.utils.hooks import RemovableHandle
 
 from ..core.contracts import Probe
-from ..core.errors import TrainError
 from ..core.gates import GateMap, kept_gates
 from ..core.group import Group, check_groups, tensors_of
 from ..core.names import parameters_of
 from ..measure.ledger import Ledger
 from . import attaching, saving
 from .body import Body
+from .closures import Call, with_closure
 from .diary import Diary
 from .holders import hold, let_go
 from .listen import Listener, is_windowed
@@ -244,12 +244,13 @@ class Sparsifier:
         event = self.plan.timeline(self.step + 1)
         return event is not None and event.instead and any("grad" in c.needs for c in event.criteria)
 
-    def _before_step(self, optimizer: Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        if any(callable(argument) for argument in (*args[1:], *kwargs.values())):
-            raise TrainError(
-                "optimizer.step(closure) recomputes gradients where the sparsifier cannot see them; "
-                "call backward() first and optimizer.step() without a closure"
-            )
+    def _before_step(self, optimizer: Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call | None:
+        call = with_closure(args, kwargs, lambda: self._prepare(optimizer))
+        if call is None:
+            self._prepare(optimizer)
+        return call
+
+    def _prepare(self, optimizer: Optimizer) -> None:
         self._skipping = is_skipped(optimizer)
         if self._skipping:
             self._stateless = stateless(optimizer)
