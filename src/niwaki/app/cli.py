@@ -11,6 +11,7 @@ from .audit_command import audit
 from .bench_command import bench
 from .causes_command import causes
 from .patterns_command import patterns
+from .predict_command import predict
 from .prune_command import latency_words, prune
 from .shell import Debug, Graph, Json, Quiet
 from .shell import command as _command
@@ -200,6 +201,7 @@ def report(
         _say(result, lambda: typer.echo(f"the report is in {target}"), as_json, quiet)
 
 
+app.command()(predict)
 app.command()(audit)
 app.command()(patterns)
 app.command()(causes)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Generator
 from contextlib import AbstractContextManager
 
 import torch
 from torch import Tensor, nn
 
 from ..core.errors import TrainError
+from ..signals.forward import evaluating
 from .data import Data, Pairs, ready
 
 
@@ -36,6 +38,29 @@ def laid_out(x: Tensor, channels_last: bool) -> Tensor:
 
 
 @torch.no_grad()
+def answers(
+    model: nn.Module, data: Data, part: Pairs, *, precision: str = "fp32", channels_last: bool = False
+) -> Generator[tuple[Tensor, Tensor]]:
+    """What a model gives for a part of the data, in eval mode, batch by batch.
+
+    Args:
+        model: the model; its mode is put back afterwards.
+        data: tells how to make the inputs ready.
+        part: inputs and labels on the model's device.
+        precision: ``fp32`` or ``bf16``.
+        channels_last: memory layout of pictures.
+
+    Yields:
+        Scores and labels of a batch.
+    """
+    with evaluating(model):
+        for x, y in zip(torch.split(part[0], 500), torch.split(part[1], 500), strict=True):
+            with precise(x.device, precision):
+                output = model(laid_out(ready(data, x), channels_last))
+            yield _scores(output), y
+
+
+@torch.no_grad()
 def evaluate(
     model: nn.Module, data: Data, part: Pairs, *, precision: str = "fp32", channels_last: bool = False
 ) -> tuple[float, float]:
@@ -51,18 +76,11 @@ def evaluate(
     Returns:
         The share of right answers, from 0 to 1, and the loss (infinite if it is not a number).
     """
-    was_training = model.training
-    model.eval()
     right, total, loss = 0, 0, 0.0
-    try:
-        for x, y in zip(torch.split(part[0], 500), torch.split(part[1], 500), strict=True):
-            with precise(x.device, precision):
-                output = model(laid_out(ready(data, x), channels_last))
-            right += int((_scores(output).argmax(-1) == y).sum())
-            loss += float(loss_of(output, y)) * y.numel()
-            total += y.numel()
-    finally:
-        model.train(was_training)
+    for scores, y in answers(model, data, part, precision=precision, channels_last=channels_last):
+        right += int((scores.argmax(-1) == y).sum())
+        loss += float(loss_of(scores, y)) * y.numel()
+        total += y.numel()
     mean = loss / total
     return right / total, mean if math.isfinite(mean) else math.inf
 
@@ -80,16 +98,14 @@ def check_fit(model: nn.Module, data: Data, names: tuple[str, str]) -> None:
         TrainError: it does not.
     """
     x, y = data.train[0][:2], data.train[1][:2]
-    inputs, was_training = ready(data, x), model.training
+    inputs = ready(data, x)
     remedy = "choose a model and data that fit, or give the model options such as ?widths=784,300,10 or ?classes=100"
     what = f"the model {names[0]} does not take the data {names[1]}, samples of shape {tuple(x.shape[1:])}"
-    model.eval()
     try:
-        output = model(inputs)
+        with evaluating(model):
+            output = model(inputs)
     except Exception as error:  # a model may fail in any way on data it was not made for
         raise TrainError(f"{what} ({type(error).__name__}: {str(error)[:300]}); {remedy}") from error
-    finally:
-        model.train(was_training)
     scores = getattr(output, "logits", output)
     expected = (*y.shape, len(data.classes))
     if not isinstance(scores, Tensor) or scores.shape[:-1] != y.shape or scores.shape[-1] < len(data.classes):
