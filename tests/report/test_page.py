@@ -168,6 +168,15 @@ def test_flops_that_are_unknown_are_said_and_not_drawn(tmp_path):
     assert ("unknown", "FLOPs were not counted") in rows_of(page.one("section", id="reached").one("table"))["RigL 5 %"]
 
 
+def test_runs_of_different_models_are_no_comparison_of_cost(tmp_path):
+    one, other = make_run(tmp_path / "a"), make_run(tmp_path / "b", "static")
+    config = json.loads((other / "config.json").read_text())
+    (other / "config.json").write_text(json.dumps(config | {"model": "zoo:another"}))
+    section = _page_of(tmp_path, one, other).one("section", id="efficiency")
+    assert "as soon as two methods or densities on one model and data can be compared." in section.text
+    assert not section.all("svg", "wide")
+
+
 def test_the_results_are_not_mixed_up_with_what_the_curves_show(tmp_path):
     runs = [make_run(tmp_path / f"{m}", m, split=True) for m in ("iee", "static")]
     page = _page_of(tmp_path, *runs)

@@ -22,22 +22,23 @@ def efficiency(facts: Facts) -> Section:
         facts: the runs.
 
     Returns:
-        The section; it is missing if fewer than two cohorts can be drawn.
+        The section; it is missing if no task has two cohorts that can be drawn.
     """
     asked = list(dict.fromkeys(c.asked for c in facts.cohorts))
     dots = {c: _dot(c, asked.index(c.asked)) for c in facts.cohorts}
     known = [c for c in facts.cohorts if dots[c] is not None]
     unknown = [c.label for c in facts.cohorts if dots[c] is None]
-    if len(known) < 2:
-        why = "Training FLOPs are set against accuracy as soon as two methods or densities can be compared"
-        why += f"; training FLOPs or accuracy are unknown for {listed(unknown)}." if unknown else "."
-        return Section(*_NAMES, missing=why)
     figures = []
     several = len({c.task for c in known}) > 1
     for task in dict.fromkeys(c.task for c in known):
         some = [(c, dot) for c in known if c.task == task and (dot := dots[c]) is not None]
         if len(some) > 1:
             figures.append(_figure(some, facts, f"{task[0]} on {task[1]}" if several else ""))
+    if not figures:
+        what = "two methods or densities on one model and data" if several else "two methods or densities"
+        why = f"Training FLOPs are set against accuracy as soon as {what} can be compared"
+        why += f"; training FLOPs or accuracy are unknown for {listed(unknown)}." if unknown else "."
+        return Section(*_NAMES, missing=why)
     notes = [f"Not drawn: {listed(unknown)}, whose training FLOPs or accuracy are unknown."] if unknown else []
     return Section(*_NAMES, groups=[Group("", figures)], notes=notes)
 
