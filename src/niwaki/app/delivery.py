@@ -48,7 +48,7 @@ def deliver(parts: Parts, out: Path) -> dict[str, Any]:
         verdict = verify(model, small, groups, keep, example[:2])
         reached = outcome(model, groups, keep)
         save(small, out / SMALL, overwrite=True)
-        write_origin(out / SMALL, replace(origin_of(str(out), None, example), start=None))
+        write_origin(out / SMALL, replace(origin_of(parts.settings.model, parts.data, example), start=None))
         race = Race(parts.settings.costs, model, example)
         race.run(small)
     # The model is masked already, so that its outputs change by nothing: no word of that.

@@ -160,6 +160,11 @@ def _unharmed(things: Mapping[str, Stateful], where: str) -> Generator[None, Non
         ) from error
 
 
+def _take_weights(model: nn.Module, saved: Mapping[str, torch.Tensor]) -> None:
+    inner = bare_model(model)
+    inner.load_state_dict({name: saved[plain_name(name)] for name in inner.state_dict()})
+
+
 def load_weights(folder: str | Path, model: nn.Module) -> None:
     """Take over the model alone from what `save_training` stored, to use it and not to go on training.
 
@@ -169,8 +174,7 @@ def load_weights(folder: str | Path, model: nn.Module) -> None:
     """
     header, state = read_checkpoint(Path(folder), _KIND)
     check_fingerprint(model, header["model"], where=str(Path(folder) / HEADER))
-    inner = bare_model(model)
-    inner.load_state_dict({name: state["model"][plain_name(name)] for name in inner.state_dict()})
+    _take_weights(model, state["model"])
 
 
 def load_training(
@@ -208,8 +212,7 @@ def load_training(
     _check_presence(state, others, where)
     given = {name: thing for name, thing in others.items() if thing is not None}
     with _unharmed({"model": model, "optimizer": optimizer, **given}, where):
-        inner = bare_model(model)
-        inner.load_state_dict({name: state["model"][plain_name(name)] for name in inner.state_dict()})
+        _take_weights(model, state["model"])
         optimizer.load_state_dict(state["optimizer"]["state"])
         for name, thing in given.items():
             thing.load_state_dict(state[name])

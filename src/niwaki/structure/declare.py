@@ -38,8 +38,10 @@ class _Candidate:
     parameter: nn.Parameter
 
 
-def _stated(owner: nn.Module, parameter: nn.Parameter) -> str | None:
-    """Which axis comes first in the weight of another library's layer, by the sizes it states; None if it has none."""
+def _inputs_first(owner: nn.Module, parameter: nn.Parameter) -> bool | None:
+    """Whether a layer's weight has its inputs before its outputs; None if the owner is no layer that says so."""
+    if isinstance(owner, _MATRIX_MODULES):
+        return isinstance(owner, _TRANSPOSED)
     first, second = parameter.shape[:2]
     for outputs, inputs in _STATED:
         out, into = getattr(owner, outputs, None), getattr(owner, inputs, None)
@@ -48,10 +50,8 @@ def _stated(owner: nn.Module, parameter: nn.Parameter) -> str | None:
         parts = getattr(owner, "groups", 1)
         straight = first == out and second * (parts if isinstance(parts, int) else 1) == into
         turned = (first, second) == (into, out)
-        if turned and (outputs == "nf" or not straight):
-            return "inputs first"
-        if straight:
-            return "outputs first"
+        if turned or straight:
+            return turned and (outputs == "nf" or not straight)
     return None
 
 
@@ -72,7 +72,7 @@ def _candidates(model: nn.Module, ignore: Names, also: str | Sequence[str]) -> t
             found.append(_Candidate(name, owner, parameter))
         elif parameter.dim() < 2:
             left[name] = "a vector (bias, norm); name it in also= to prune it"
-        elif not isinstance(owner, _MATRIX_MODULES) and _stated(owner, parameter) is None:
+        elif _inputs_first(owner, parameter) is None:
             left[name] = (
                 f"belongs to {type(owner).__name__}, not to a linear, convolution or recurrent layer; name it in also="
             )
@@ -84,11 +84,7 @@ def _candidates(model: nn.Module, ignore: Names, also: str | Sequence[str]) -> t
 def _order(c: _Candidate, *, inputs_last: bool) -> tuple[int, ...] | None:
     """The axes with the outputs first; transposed layers keep them second. None if they lie so already."""
     count = c.parameter.dim()
-    known = isinstance(c.owner, _MATRIX_MODULES)
-    turned = isinstance(c.owner, _TRANSPOSED) or (
-        count > 1 and not known and _stated(c.owner, c.parameter) == "inputs first"
-    )
-    outputs, inputs = (1, 0) if turned else (0, 1)
+    outputs, inputs = (1, 0) if count > 1 and _inputs_first(c.owner, c.parameter) else (0, 1)
     kernel = range(2, count)
     axes = (outputs, *kernel, inputs) if inputs_last else (outputs, inputs, *kernel)
     return None if count < 2 or axes == tuple(range(count)) else axes
