@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from torch import nn
+from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 from torch.optim.swa_utils import AveragedModel
 
 from .errors import GroupError
@@ -33,6 +34,23 @@ def plain_name(name: str) -> str:
     return ".".join(part for part in name.split(".") if part != "_orig_mod") if "_orig_mod" in name else name
 
 
+def check_shaped(name: str, tensor: Tensor) -> None:
+    """Check that a tensor of a model has its shape.
+
+    Args:
+        name: its qualified name.
+        tensor: the tensor.
+
+    Raises:
+        GroupError: a lazy layer will make it at its first forward pass.
+    """
+    if is_lazy(tensor):
+        raise GroupError(f"{name!r} has no shape yet (a lazy layer); run the model on one batch first: model(inputs)")
+
+
 def parameters_of(model: nn.Module) -> dict[str, nn.Parameter]:
-    """The parameters by qualified name, shared ones once, as the unwrapped model calls them."""
-    return {plain_name(name): parameter for name, parameter in bare_model(model).named_parameters()}
+    """The parameters by qualified name, shared ones once, as the unwrapped model calls them; all must have a shape."""
+    found = {plain_name(name): parameter for name, parameter in bare_model(model).named_parameters()}
+    for name, parameter in found.items():
+        check_shaped(name, parameter)
+    return found

@@ -7,11 +7,12 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.prune import BasePruningMethod
 
 from ..core.cut import Cut
 from ..core.errors import BudgetError, GroupError
 from ..core.group import Group, check_groups
-from ..core.names import bare_model, plain_name
+from ..core.names import bare_model, check_shaped, plain_name
 from .positions import kept_positions
 from .resize import Seen, Value, resized
 
@@ -35,6 +36,7 @@ def held_by(model: nn.Module) -> list[Held]:
             for name, tensor in held.items():
                 if tensor is not None and id(tensor) not in seen:
                     seen.add(id(tensor))
+                    check_shaped(lead + name, tensor)
                     kind.append(Held(lead + name, tensor, module, is_parameter))
     return found[0] + found[1]
 
@@ -104,12 +106,11 @@ def _check_buffers(groups: Sequence[Group], tensors: Mapping[str, Tensor]) -> No
                 )
 
 
-def why_not_cut(name: str, tensor: Tensor, owner: nn.Module) -> str:
-    """Why a tensor of a model cannot be cut, with the remedy; empty if it can.
+def why_not_itself(name: str, owner: nn.Module) -> str:
+    """Why a parameter of a layer is not what the layer computes with, with the remedy; empty if it is.
 
     Args:
         name: its qualified name.
-        tensor: the tensor.
         owner: the module that holds it.
 
     Returns:
@@ -121,20 +122,37 @@ def why_not_cut(name: str, tensor: Tensor, owner: nn.Module) -> str:
             "torch.nn.utils.parametrize.remove_parametrizations(module, name, leave_parametrized=True), and make the "
             "groups anew"
         )
+    for hook in owner._forward_pre_hooks.values():
+        kind = type(hook).__name__
+        if kind in ("WeightNorm", "SpectralNorm"):
+            undo = f"remove_{'weight' if kind == 'WeightNorm' else 'spectral'}_norm(module)"
+        elif isinstance(hook, BasePruningMethod):
+            kind, undo = "torch.nn.utils.prune", f"prune.remove(module, {hook._tensor_name!r})"
+        else:
+            continue
+        return (
+            f"{name!r} is under {kind}, which would compute the weight anew from other tensors; take it off first "
+            f"with torch.nn.utils.{undo}"
+        )
+    return ""
+
+
+def why_not_cut(name: str, tensor: Tensor, owner: nn.Module) -> str:
+    """Why a tensor of a model cannot be cut, with the remedy; empty if it can.
+
+    Args:
+        name: its qualified name.
+        tensor: the tensor.
+        owner: the module that holds it.
+
+    Returns:
+        The reason.
+    """
     if tensor.layout != torch.strided or type(tensor) not in (Tensor, nn.Parameter):
         plain = tensor.data if isinstance(tensor, nn.Parameter) else tensor
         if tensor.layout != torch.strided or type(plain) is not Tensor:
             return f"{name!r} is a {type(plain).__name__} of layout {tensor.layout}; only dense tensors are cut"
-    if not owner._forward_pre_hooks:
-        return ""
-    hooks = {type(hook).__name__: hook for hook in owner._forward_pre_hooks.values()}
-    for kind in ("WeightNorm", "SpectralNorm"):
-        if kind in hooks:
-            return (
-                f"{name!r} is under {kind}, which would compute the weight anew from other tensors; take it off first "
-                f"with torch.nn.utils.remove_{'weight' if kind == 'WeightNorm' else 'spectral'}_norm(module)"
-            )
-    return ""
+    return why_not_itself(name, owner)
 
 
 def owner_of(model: nn.Module, path: str) -> Any:

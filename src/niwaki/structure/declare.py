@@ -11,6 +11,7 @@ from torch import nn
 from ..core.errors import GroupError
 from ..core.group import Group, Groups, Pattern, Slice
 from ..core.names import bare_model, parameters_of, plain_name
+from .cutting import why_not_itself
 from .selecting import Names, is_named, names_of
 
 _TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
@@ -72,6 +73,8 @@ def _candidates(model: nn.Module, ignore: Names, also: str | Sequence[str]) -> t
             found.append(_Candidate(name, owner, parameter))
         elif parameter.dim() < 2:
             left[name] = "a vector (bias, norm); name it in also= to prune it"
+        elif why := why_not_itself(name, owner):
+            left[name] = f"{why}, or name it in also="
         elif _inputs_first(owner, parameter) is None:
             left[name] = (
                 f"belongs to {type(owner).__name__}, not to a linear, convolution or recurrent layer; name it in also="

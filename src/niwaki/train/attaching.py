@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from .sparsifier import Sparsifier
 
 
+_ONE_EACH = "make one sparsifier for each optimizer, of the groups whose tensors it holds"
+
+
 def _check_alive(plan: Plan, groups: Sequence[Group]) -> None:
     events, values = plan.timeline.events, plan.values
     dead = [group for group in groups if is_dead_at_zero(group)]
@@ -144,9 +147,14 @@ def check_optimizer(sparsifier: Sparsifier, optimizer: Optimizer, ema: nn.Module
         ema: an averaged copy of the model.
 
     Raises:
-        TrainError: attached already, a tensor of a group is not the optimizer's or does not learn, or something holds
-            the shapes of tensors that are to change.
+        TrainError: no optimizer, attached already, a tensor of a group is not the optimizer's or does not learn, or
+            something holds the shapes of tensors that are to change.
     """
+    if not isinstance(optimizer, Optimizer):
+        raise TrainError(
+            f"attach() takes one torch.optim.Optimizer, not a {type(optimizer).__name__}; where several optimizers "
+            f"train the model, {_ONE_EACH}"
+        )
     holder = _holder_of_shapes(sparsifier.model, ema) if sparsifier.plan.materialise else None
     if holder is not None:
         raise TrainError(f"materialise=True changes the shapes of the model's tensors, but {holder}; leave it out")
@@ -160,13 +168,14 @@ def check_optimizer(sparsifier: Sparsifier, optimizer: Optimizer, ema: nn.Module
     for name, tensor in sparsifier._body.tensors.items():
         if current[name] is not tensor:
             raise TrainError(f"the model's parameter {name!r} was replaced after the groups were made; make them anew")
+        if not tensor.requires_grad:
+            raise TrainError(f"{name!r} does not require gradients, so it cannot be trained; leave it out with ignore=")
         if id(tensor) not in held:
             raise TrainError(
                 f"the optimizer does not hold {name!r}, which a group wants to prune; build the optimizer from all "
-                "parameters of this very model, or leave the tensor out with ignore="
+                "parameters of this very model, or leave the tensor out with ignore=; if another optimizer holds it, "
+                f"{_ONE_EACH}"
             )
-        if not tensor.requires_grad:
-            raise TrainError(f"{name!r} does not require gradients, so it cannot be trained; leave it out with ignore=")
 
 
 def warn_unfrozen(sparsifier: Sparsifier, optimizer: Optimizer) -> None:
@@ -178,7 +187,8 @@ def warn_unfrozen(sparsifier: Sparsifier, optimizer: Optimizer) -> None:
     if loose:
         warnings.warn(
             f"{', '.join(loose[:5])} are not in this optimizer and will keep learning while the rest is frozen for "
-            "exploration; put them into the same optimizer",
+            "exploration; put them into the same optimizer, or give their optimizer a sparsifier of its own with the "
+            "same steps",
             stacklevel=3,
         )
 

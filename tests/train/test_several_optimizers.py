@@ -1,0 +1,65 @@
+"""A model that several optimizers train: a sparsifier for each, in step with each other."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from niwaki.core import TrainError
+from niwaki.methods import iee, static
+from niwaki.structure.declare import weights
+
+from .loops import batch, net
+
+SHORT = {"density": 0.2, "steps": 40, "H": 6, "J": 5, "Q": 7}
+
+
+def test_each_optimizer_has_a_sparsifier_and_exploration_freezes_all_that_is_active():
+    model = net()
+    convolutions = [p for layer in (model[0], model[1], model[3], model[4]) for p in layer.parameters()]
+    inner, outer = (
+        torch.optim.SGD(convolutions, lr=0.05, momentum=0.9, weight_decay=1e-3),
+        torch.optim.AdamW(model[8].parameters(), lr=0.01),
+    )
+    with pytest.warns(UserWarning, match="give their optimizer a sparsifier of its own with the same steps"):
+        first = iee(model, weights(model, ignore=["8"]), **SHORT).attach(inner)
+        second = iee(model, weights(model, ignore=["0", "3"]), **SHORT).attach(outer)
+    active: dict[str, torch.Tensor] = {}
+    seen = 0
+    for step in range(40):
+        x, y = batch(step)
+        for optimizer in (inner, outer):
+            optimizer.zero_grad()
+        F.cross_entropy(model(x), y).backward()
+        for optimizer in (inner, outer):
+            optimizer.step()
+        assert first.stage == second.stage
+        masks = first.masks() | second.masks()
+        now = {n: p.detach()[masks[n]] if n in masks else p.detach().clone() for n, p in model.named_parameters()}
+        if first.is_exploring and active:
+            assert all(torch.equal(now[name], value) for name, value in active.items())
+            seen += 1
+        active = now if first.is_exploring else {}
+    assert seen == 6
+    for sparsifier in (first, second):
+        assert sparsifier.density == pytest.approx(0.2, abs=0.01)
+        assert all(not model.get_parameter(n).detach()[~mask].any() for n, mask in sparsifier.masks().items())
+
+
+def test_what_attach_cannot_take_says_what_to_do():
+    model = nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 2))
+    several = [torch.optim.SGD(layer.parameters(), lr=0.1) for layer in (model[0], model[2])]
+    sparsifier = static(model, weights(model), density=0.5)
+    for wrong in (several, model):
+        with pytest.raises(
+            TrainError, match=rf"not a {type(wrong).__name__}; .* make one sparsifier for each optimizer"
+        ):
+            sparsifier.attach(wrong)
+    with pytest.raises(TrainError, match=r"does not hold '2\.weight'.*; if another optimizer holds it, make one"):
+        sparsifier.attach(several[0])
+    model[2].weight.requires_grad_(False)
+    learning = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=0.1)
+    with pytest.raises(TrainError, match=r"'2\.weight' does not require gradients.*ignore="):
+        sparsifier.attach(learning)
