@@ -5,9 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 from torch import nn
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import fully_shard
 from torch.nn import functional as F
 
-from niwaki.core import TrainError
+from niwaki.core import GroupError, TrainError
 from niwaki.methods import iee, static
 from niwaki.structure.declare import weights
 
@@ -63,3 +65,34 @@ def test_what_attach_cannot_take_says_what_to_do():
     learning = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=0.1)
     with pytest.raises(TrainError, match=r"'2\.weight' does not require gradients.*ignore="):
         sparsifier.attach(learning)
+
+
+class Shards(torch.optim.Optimizer):
+    """Keeps its momenta elsewhere, as ZeroRedundancyOptimizer does."""
+
+    def __init__(self, parameters):
+        super().__init__(parameters, {})
+        self.optim = torch.optim.Adam(self.param_groups[0]["params"], lr=0.1)
+
+    def step(self, closure=None):
+        self.optim.step(closure)
+
+
+def test_an_optimizer_whose_momenta_are_out_of_reach_is_refused():
+    model = nn.Linear(4, 2)
+    sparsifier = static(model, weights(model), density=0.5)
+    with pytest.raises(TrainError, match=r"Shards keeps its state in another optimizer \('optim'\).*plain optimizer"):
+        sparsifier.attach(Shards(model.parameters()))
+
+
+def test_tensors_split_over_processes_are_refused():
+    model = nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 2))
+    torch.distributed.init_process_group("gloo", store=torch.distributed.HashStore(), rank=0, world_size=1)
+    try:
+        fully_shard(model, mesh=init_device_mesh("cpu", (1,)))
+        with pytest.raises(
+            GroupError, match=r"'0\.weight' is split over processes \(a DTensor.*DistributedDataParallel"
+        ):
+            weights(model)
+    finally:
+        torch.distributed.destroy_process_group()

@@ -34,23 +34,28 @@ def plain_name(name: str) -> str:
     return ".".join(part for part in name.split(".") if part != "_orig_mod") if "_orig_mod" in name else name
 
 
-def check_shaped(name: str, tensor: Tensor) -> None:
-    """Check that a tensor of a model has its shape.
+def check_whole(name: str, tensor: Tensor) -> None:
+    """Check that a tensor of a model is here, with its shape.
 
     Args:
         name: its qualified name.
         tensor: the tensor.
 
     Raises:
-        GroupError: a lazy layer will make it at its first forward pass.
+        GroupError: a lazy layer will make it at its first forward pass, or other processes hold parts of it.
     """
     if is_lazy(tensor):
         raise GroupError(f"{name!r} has no shape yet (a lazy layer); run the model on one batch first: model(inputs)")
+    if hasattr(tensor, "device_mesh"):
+        raise GroupError(
+            f"{name!r} is split over processes (a {type(tensor.data).__name__}, as fully_shard makes it), and groups "
+            "need whole tensors; train in one process or under DistributedDataParallel, and split afterwards"
+        )
 
 
 def parameters_of(model: nn.Module) -> dict[str, nn.Parameter]:
-    """The parameters by qualified name, shared ones once, as the unwrapped model calls them; all must have a shape."""
+    """The parameters by qualified name, shared ones once, as the unwrapped model calls them; all must be whole."""
     found = {plain_name(name): parameter for name, parameter in bare_model(model).named_parameters()}
     for name, parameter in found.items():
-        check_shaped(name, parameter)
+        check_whole(name, parameter)
     return found

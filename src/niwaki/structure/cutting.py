@@ -12,7 +12,7 @@ from torch.nn.utils.prune import BasePruningMethod
 from ..core.cut import Cut
 from ..core.errors import BudgetError, GroupError
 from ..core.group import Group, check_groups
-from ..core.names import bare_model, check_shaped, plain_name
+from ..core.names import bare_model, check_whole, plain_name
 from .positions import kept_positions
 from .resize import Seen, Value, resized
 
@@ -36,7 +36,7 @@ def held_by(model: nn.Module) -> list[Held]:
             for name, tensor in held.items():
                 if tensor is not None and id(tensor) not in seen:
                     seen.add(id(tensor))
-                    check_shaped(lead + name, tensor)
+                    check_whole(lead + name, tensor)
                     kind.append(Held(lead + name, tensor, module, is_parameter))
     return found[0] + found[1]
 

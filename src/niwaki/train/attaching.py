@@ -138,6 +138,22 @@ def _holder_of_shapes(model: nn.Module, ema: nn.Module | None) -> str | None:
     return None
 
 
+def _check_kind(optimizer: object) -> None:
+    if not isinstance(optimizer, Optimizer):
+        raise TrainError(
+            f"attach() takes one torch.optim.Optimizer, not a {type(optimizer).__name__}; where several optimizers "
+            f"train the model, {_ONE_EACH}"
+        )
+    within = next((name for name, value in vars(optimizer).items() if isinstance(value, Optimizer)), None)
+    if within is not None:
+        raise TrainError(
+            f"{type(optimizer).__name__} keeps its state in another optimizer ({within!r}), where the momentum of "
+            "units that come and go is out of reach; train with a plain optimizer"
+        )
+    if isinstance(optimizer, torch.optim.LBFGS):
+        raise TrainError("LBFGS makes an update of gradients at several points, which masks do not fit; take another")
+
+
 def check_optimizer(sparsifier: Sparsifier, optimizer: Optimizer, ema: nn.Module | None) -> None:
     """Check that an optimizer and a sparsifier fit together.
 
@@ -147,21 +163,15 @@ def check_optimizer(sparsifier: Sparsifier, optimizer: Optimizer, ema: nn.Module
         ema: an averaged copy of the model.
 
     Raises:
-        TrainError: no optimizer, attached already, a tensor of a group is not the optimizer's or does not learn, or
-            something holds the shapes of tensors that are to change.
+        TrainError: no optimizer or not a plain one, attached already, a tensor of a group is not the optimizer's or
+            does not learn, or something holds the shapes of tensors that are to change.
     """
-    if not isinstance(optimizer, Optimizer):
-        raise TrainError(
-            f"attach() takes one torch.optim.Optimizer, not a {type(optimizer).__name__}; where several optimizers "
-            f"train the model, {_ONE_EACH}"
-        )
+    _check_kind(optimizer)
     holder = _holder_of_shapes(sparsifier.model, ema) if sparsifier.plan.materialise else None
     if holder is not None:
         raise TrainError(f"materialise=True changes the shapes of the model's tensors, but {holder}; leave it out")
     if sparsifier._optimizer is not None:
         raise TrainError("this sparsifier is attached already; detach() it first")
-    if isinstance(optimizer, torch.optim.LBFGS):
-        raise TrainError("LBFGS makes an update of gradients at several points, which masks do not fit; take another")
     check_groups(sparsifier.groups, parameters_of(sparsifier.model))
     held = {id(parameter) for parameter in all_parameters(optimizer)}
     current = parameters_of(sparsifier.model)
