@@ -154,6 +154,16 @@ def _check_kind(optimizer: object) -> None:
         raise TrainError("LBFGS makes an update of gradients at several points, which masks do not fit; take another")
 
 
+def _check_rates(plan: Plan, optimizer: Optimizer) -> None:
+    if plan.explore_rate == 1.0 or not any(event.explores for event in plan.timeline.events):
+        return
+    if any(not isinstance(group.get("lr"), float | int | Tensor) for group in optimizer.param_groups):
+        raise TrainError(
+            f"{type(optimizer).__name__} has no learning rate that others can set, so exploration cannot go at "
+            f"{plan.explore_rate:g} of it; give it lr=, or pass explore_rate=1"
+        )
+
+
 def check_optimizer(sparsifier: Sparsifier, optimizer: Optimizer, ema: nn.Module | None) -> None:
     """Check that an optimizer and a sparsifier fit together.
 
@@ -163,10 +173,11 @@ def check_optimizer(sparsifier: Sparsifier, optimizer: Optimizer, ema: nn.Module
         ema: an averaged copy of the model.
 
     Raises:
-        TrainError: no optimizer or not a plain one, attached already, a tensor of a group is not the optimizer's or
-            does not learn, or something holds the shapes of tensors that are to change.
+        TrainError: no optimizer or not a plain one, one without a learning rate, attached already, a tensor of a group
+            is not the optimizer's or does not learn, or something holds the shapes of tensors that are to change.
     """
     _check_kind(optimizer)
+    _check_rates(sparsifier.plan, optimizer)
     holder = _holder_of_shapes(sparsifier.model, ema) if sparsifier.plan.materialise else None
     if holder is not None:
         raise TrainError(f"materialise=True changes the shapes of the model's tensors, but {holder}; leave it out")

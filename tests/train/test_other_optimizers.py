@@ -1,4 +1,4 @@
-"""A model that several optimizers train: a sparsifier for each, in step with each other."""
+"""Optimizers out of the ordinary: several for one model, those that nothing can hang on."""
 
 from __future__ import annotations
 
@@ -96,3 +96,14 @@ def test_tensors_split_over_processes_are_refused():
             weights(model)
     finally:
         torch.distributed.destroy_process_group()
+
+
+def test_an_optimizer_that_sets_its_own_rate_is_refused_where_exploration_has_one():
+    model = net()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    optimizer.param_groups[0]["lr"] = None  # as Adafactor of transformers leaves it
+    with pytest.raises(
+        TrainError, match=r"SGD has no learning rate .* at 0\.1 of it; give it lr=, or pass explore_rate=1"
+    ):
+        iee(model, weights(model), **SHORT).attach(optimizer)
+    iee(model, weights(model), **SHORT, explore_rate=1).attach(optimizer)
