@@ -152,7 +152,7 @@ def test_blocks_lie_in_the_matrix_of_outputs_and_the_rest():
 
 @pytest.mark.parametrize("shape", [(0, 4), (4, 0), (-1, 2)])
 def test_a_block_without_size_is_refused(shape):
-    with pytest.raises(GroupError, match=r"a positive number of rows and columns, not \("):
+    with pytest.raises(GroupError, match=r"a number of rows and one of columns, such as \(4, 4\), not \("):
         blocks(network(), shape)
 
 

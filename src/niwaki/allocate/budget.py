@@ -9,7 +9,7 @@ from numbers import Real
 from torch import Tensor
 
 from ..core.errors import BudgetError, SignalError
-from ..core.group import Group
+from ..core.group import Group, check_listed
 from ..core.top import top
 
 
@@ -77,6 +77,7 @@ def check_scores(groups: Sequence[Group], scores: Mapping[str, Tensor]) -> None:
     Raises:
         BudgetError: a group keeps n of every m units, which only `Patterned` can do.
     """
+    check_listed(groups)
     for group in groups:
         if group.pattern is not None:
             raise BudgetError(

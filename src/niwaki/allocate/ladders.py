@@ -124,17 +124,21 @@ def ladders_of(
         The ladders, in the order of the groups.
 
     Raises:
-        BudgetError: a group of N:M, a step below one, or a group without a count that is allowed.
+        BudgetError: a group of N:M, no step, one of a group that is not there, or a group without a count allowed.
     """
     found = []
+    unknown = set(step) - {group.name for group in groups} if isinstance(step, Mapping) else set()
+    if unknown:
+        there = ", ".join([repr(group.name) for group in groups][:8])
+        raise BudgetError(f"a step for the group {min(unknown)!r}, which is not there; groups: {there}")
     for group in groups:
         if group.pattern is not None:
             raise BudgetError(
                 f"group {group.name!r} keeps {group.pattern.n} of every {group.pattern.m} units, so that there is "
                 "nothing to choose; leave it out"
             )
-        own = step if isinstance(step, int) else step.get(group.name, 1)
-        if own < 1:
-            raise BudgetError(f"a step of {own} units for group {group.name!r}; give 1 or more")
+        own = step.get(group.name, 1) if isinstance(step, Mapping) else step
+        if not isinstance(own, int) or own < 1:
+            raise BudgetError(f"a step of {own!r} units for group {group.name!r}; give a whole number, 1 or more")
         found.append(ladder_of(group, scores, own, _given(group, among, "among"), _given(group, base, "base")))
     return found

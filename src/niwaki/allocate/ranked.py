@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ..core.errors import BudgetError
-from ..core.group import Group
+from ..core.group import Group, check_listed
 from ..core.top import top
 from .budget import asked, check_density, check_scores, least, level, unreachable
 
@@ -152,6 +152,8 @@ def _up(group: Group, count: int) -> int:
 
 
 def _summed(groups: Sequence[Group], cost: Mapping[str, float]) -> Callable[[Mapping[str, Tensor]], float]:
+    if not isinstance(cost, Mapping):
+        raise BudgetError(f"cost={cost!r}: give what a unit costs by group name, or a function of keep")
     for group in groups:
         if not 0 <= cost.get(group.name, -1) < math.inf:
             raise BudgetError(
@@ -238,6 +240,7 @@ def ranked(
     >>> {name: row.int().tolist() for name, row in keep.items()}
     {'a': [0, 1], 'b': [0, 0, 1]}
     """
+    check_listed(groups)
     if not groups:
         raise BudgetError("there are no groups: nothing can be ranked; `groups.left_out` has the reasons")
     ranking = Global(normalise, min_share)

@@ -185,6 +185,24 @@ def tensors_of(groups: Sequence[Group]) -> list[str]:
     return list(dict.fromkeys(name for group in names for name in group))
 
 
+def check_listed(groups: object) -> None:
+    """Check that these are groups.
+
+    Args:
+        groups: what was given for them.
+
+    Raises:
+        GroupError: something else.
+    """
+    listed = isinstance(groups, Sequence) and not isinstance(groups, str)
+    other = next((one for one in groups if not isinstance(one, Group)), None) if listed else groups  # type: ignore[attr-defined]
+    if other is not None:
+        raise GroupError(
+            f"groups are needed, such as niwaki.weights(model) gives, and this is of type {type(other).__name__}; "
+            "are the arguments in their order?"
+        )
+
+
 def check_groups(groups: Sequence[Group], tensors: Mapping[str, Tensor]) -> None:
     """Check that groups and tensors belong together.
 
@@ -195,6 +213,7 @@ def check_groups(groups: Sequence[Group], tensors: Mapping[str, Tensor]) -> None
     Raises:
         GroupError: nothing to prune, a tensor that is gone, or one whose shape has changed since the groups were made.
     """
+    check_listed(groups)
     if not groups:
         raise GroupError("there are no groups: nothing can be pruned here; `groups.left_out` has the reasons")
     seen: set[str] = set()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..core.contracts import Criterion
+from ..core.contracts import Criterion, check_criterion
 from ..core.errors import SignalError
 from ..core.group import Group
 from ..core.signals import Signals
@@ -36,6 +36,9 @@ class Lamp:
     """
 
     criterion: Criterion = Magnitude()
+
+    def __post_init__(self) -> None:
+        check_criterion(self.criterion)
 
     @property
     def needs(self) -> frozenset[str]:

@@ -8,7 +8,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
-from ..core.contracts import Criterion
+from ..core.contracts import Criterion, check_criterion
 from ..core.errors import SignalError
 from ..core.group import Group
 from ..core.signals import Signals
@@ -63,6 +63,7 @@ class Normalised:
     def __post_init__(self) -> None:
         if self.by not in get_args(_By):
             raise SignalError(f"Normalised knows {', '.join(map(repr, get_args(_By)))}, not {self.by!r}")
+        check_criterion(self.criterion)
 
     @property
     def needs(self) -> frozenset[str]:

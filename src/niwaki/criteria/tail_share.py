@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..core.contracts import Criterion
+from ..core.contracts import Criterion, check_criterion
 from ..core.errors import SignalError
 from ..core.group import Group
 from ..core.signals import Signals
@@ -39,6 +39,9 @@ class TailShare:
     """
 
     criterion: Criterion
+
+    def __post_init__(self) -> None:
+        check_criterion(self.criterion)
 
     @property
     def needs(self) -> frozenset[str]:

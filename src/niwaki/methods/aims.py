@@ -12,7 +12,7 @@ from ..allocate import check_density
 from ..allocate.cost import Budget
 from ..core.contracts import Allocator, Criterion, Move, Probe
 from ..core.errors import BudgetError, TrainError
-from ..core.group import Group
+from ..core.group import Group, check_listed
 from ..moves.afford import Choose, Refill, Shed
 from ..moves.drop import Drop
 from ..moves.grow import Grow
@@ -172,6 +172,7 @@ def aim_of(
     Raises:
         TrainError: a switch that does not go with the aim, or units that come in multiples ranked globally.
     """
+    check_listed(groups)
     check_aim(density, budget)
     if budget is None:
         odd = [group.name for group in groups if group.multiple_of > 1]

@@ -13,7 +13,7 @@ from ..allocate.cost import Budget, limits_of
 from ..allocate.knapsack import Method, knapsack
 from ..core.contracts import Criterion
 from ..core.costs import Limit
-from ..core.group import Group
+from ..core.group import Group, check_listed
 from ..criteria import Magnitude, Taylor
 from ..moves.afford import Choose, Fit, counts_of
 from ..moves.timeline import Event
@@ -69,6 +69,7 @@ def reachable(groups: Sequence[Group], budget: Budget, choose: Choose) -> Reacha
     Returns:
         The limits.
     """
+    check_listed(groups)
     limits = limits_of(groups, budget)
     # Where every unit does harm, as few stay as may.
     keep = choose(groups, {group.name: -torch.ones(group.size) for group in groups}, limits=limits)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from torch import nn
 
 from ..allocate import Global, check_density
+from ..core.checks import check_counts, check_shares
 from ..core.contracts import Allocator, Criterion, Probe
 from ..core.group import Group
 from ..criteria import Magnitude
@@ -61,6 +62,8 @@ def gmp(
         A sparsifier to attach to the optimizer.
     """
     check_density(density)
+    check_counts(steps=(steps, 1), every=(every, 1))
+    check_shares(begin=begin, end=end)
     first, last = int(begin * steps), int(end * steps)
     what = f"one pruning every {every} steps between {begin:.0%} and {end:.0%} of the run"
     check_steps(last - first, every, what, run=steps)
@@ -111,6 +114,9 @@ def acdc(
         A sparsifier to attach to the optimizer.
     """
     check_density(density)
+    check_counts(steps=(steps, 1))
+    check_shares(**{f"compress[{n}]": share for n, share in enumerate(compress)})
+    check_shares(**{f"decompress[{n}]": share for n, share in enumerate(decompress)})
     prune = Prune(criterion or Magnitude(), allocator or _ranked_together(groups), density)
     phases = sorted([(share, True) for share in compress] + [(share, False) for share in decompress])
     check_steps(steps, 4 * len(phases), f"a schedule of {len(phases)} phases")

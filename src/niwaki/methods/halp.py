@@ -8,8 +8,8 @@ from torch import nn
 
 from ..allocate.cost import Budget
 from ..allocate.knapsack import Method
+from ..core.checks import check_counts
 from ..core.contracts import Criterion, Probe
-from ..core.errors import TrainError
 from ..core.group import Group
 from ..moves.timeline import Timeline
 from ..train.plan import Plan
@@ -60,12 +60,8 @@ def halp(
 
     Returns:
         A sparsifier to attach to the optimizer.
-
-    Raises:
-        TrainError: no pruning, or too few steps for them.
     """
-    if events < 1 or every < 1 or begin < 0:
-        raise TrainError(f"HALP needs events >= 1, every >= 1, begin >= 0; got {events}, {every}, {begin}")
+    check_counts(steps=(steps, 1), events=(events, 1), every=(every, 1), begin=(begin, 0))
     check_steps(steps - begin, every * events, f"a run of {events} prunings {every} steps apart (events=, every=)")
     choose = Knapsack(solver, chunk)
     limits = reachable(groups, budget, choose).limits

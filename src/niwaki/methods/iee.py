@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from torch import nn
 
 from ..allocate.cost import Budget
+from ..core.checks import check_counts, check_not_negative, check_schedule, check_shares
 from ..core.contracts import Allocator, Criterion, Probe, Schedule
 from ..core.errors import TrainError
 from ..core.group import Group
@@ -40,8 +41,10 @@ class _Cycle:
     decay: float
 
     def __post_init__(self) -> None:
-        if self.H < 1 or self.J < 0 or self.Q < 0:
-            raise TrainError(f"IEE needs H >= 1, J >= 0, Q >= 0 steps; got H={self.H}, J={self.J}, Q={self.Q}")
+        check_counts(H=(self.H, 1), J=(self.J, 0), Q=(self.Q, 0))
+        check_schedule(swap=self.swap)
+        check_shares(alpha=0.0 if self.alpha is None else self.alpha)
+        check_not_negative(decay=self.decay)
         if self.Q == 0 and not self.criterion.needs <= {"weight", "noise"}:
             raise TrainError(
                 f"without exploration (Q=0) removed weights have no gradient, so {type(self.criterion).__name__} "
@@ -87,6 +90,8 @@ class _Way:
 
 def _way(aim: Aim, cycle: _Cycle, steps: int, warmup: int, reach: int | None, end: float | None) -> _Way:
     """What was asked, or else the aim's own; it may end later in a short run, so that a cycle fits."""
+    check_counts(steps=(steps, 1), warmup=(warmup, 0), reach=(0 if reach is None else reach, 0))
+    check_shares(end=1.0 if end is None else end)
     reach = aim.reach(steps) if reach is None else reach
     usual = max(int(aim.end * steps), min(warmup + reach + cycle.length, int(_LATEST * steps)))
     return _Way(warmup, reach, usual if end is None else int(end * steps), steps)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ..allocate import Global
+from ..core.checks import check_counts
 from ..core.contracts import Allocator, Criterion
 from ..core.group import Group
 from ..criteria import HInfinity, TailShare
@@ -47,6 +48,7 @@ def last(
     Returns:
         Booleans ``[size]`` per group name, ``True`` = kept: for `shrink`, or as a mask.
     """
+    check_counts(seed=(seed, 0))
     found = states(model) if groups is None else groups
     chance = torch.Generator().manual_seed(seed)
     scores = score(criterion or TailShare(HInfinity()), model, found, batches, loss, generator=chance)

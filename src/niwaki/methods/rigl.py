@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 from torch import nn
 
+from ..core.checks import check_counts, check_schedule, check_shares
 from ..core.contracts import Allocator, Criterion, Probe, Schedule
 from ..core.errors import TrainError
-from ..core.group import Group
+from ..core.group import Group, check_listed
 from ..criteria import Gradient, Magnitude, Random
 from ..moves.drop import Drop
 from ..moves.grow import Grow
@@ -21,6 +22,7 @@ from .start import check_steps, first_keep
 
 
 def _check_growth(groups: Sequence[Group], grow: Criterion) -> None:
+    check_listed(groups)
     dead = [group.name for group in groups if is_dead_at_zero(group)]
     if dead and "grad" in grow.needs:
         raise TrainError(
@@ -74,6 +76,9 @@ def rigl(
     """
     grow = grow or Gradient()
     _check_growth(groups, grow)
+    check_counts(steps=(steps, 1), every=(every, 1))
+    check_shares(alpha=alpha, end=end)
+    check_schedule(swap=swap)
     what = f"an update every {every} steps in the first {end:.0%} of the run"
     check_steps(int(end * steps), every + 1, what, run=steps)
     keep = first_keep(model, groups, density, allocator=allocator, init=init, seed=seed, probe=probe)

@@ -10,9 +10,9 @@ from torch import nn
 
 from ..allocate.cost import Budget
 from ..allocate.knapsack import Method
+from ..core.checks import check_counts, check_not_negative, check_positive, check_shares
 from ..core.contracts import Criterion, Probe
 from ..core.costs import Limit
-from ..core.errors import TrainError
 from ..core.group import Group
 from ..criteria import Magnitude
 from ..moves.afford import Rewire
@@ -34,11 +34,6 @@ class _Ramp:
     rate: float
 
     def __post_init__(self) -> None:
-        if self.begin < 0 or self.every < 1 or not self.rate > 0:
-            raise TrainError(
-                f"SMCP needs warmup >= 0, every >= 1 and rate > 0; the ramp begins at {self.begin}, with "
-                f"every={self.every}, rate={self.rate}"
-            )
         check_steps(self.last - self.begin, self.every, f"a rewiring every {self.every} steps between both ends")
 
     def asked(self, step: int) -> float:
@@ -104,6 +99,10 @@ def smcp(
     Returns:
         A sparsifier to attach to the optimizer. Its ``keep`` is for the groups given: shrink with them.
     """
+    check_counts(steps=(steps, 1), every=(every, 1))
+    check_shares(warmup=warmup, cooldown=cooldown)
+    check_positive(rate=rate)
+    check_not_negative(mask_decay=mask_decay)
     ramp = _Ramp(round(warmup * steps), steps - round(cooldown * steps), every, rate)
     choose = Knapsack(solver, chunk)
     limits = reachable(groups, budget, choose).limits

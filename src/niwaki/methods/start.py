@@ -9,9 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from ..allocate import ErdosRenyiKernel, Patterned, Uniform, check_density
+from ..core.checks import check_counts
 from ..core.contracts import Allocator, Criterion, Probe, Schedule, check_allocator, check_criterion
 from ..core.errors import TrainError
-from ..core.group import Group, check_groups, tensors_of
+from ..core.group import Group, check_groups, check_listed, tensors_of
 from ..core.names import parameters_of
 from ..core.signals import Signals
 from ..criteria import Random
@@ -30,6 +31,7 @@ def usual_allocator(groups: Sequence[Group], inner: Allocator | None = None) -> 
 
     Channels and other structures have one density, since the shape of a tensor says nothing about how many there are.
     """
+    check_listed(groups)
     inner = inner or (Uniform() if is_structured(groups) else ErdosRenyiKernel())
     return Patterned(inner) if any(group.pattern for group in groups) else inner
 
@@ -73,6 +75,7 @@ def first_scores(
     probe: Probe | None = None,
 ) -> dict[str, Tensor]:
     """Scores ``[size]`` per group name as the model is now; the arguments are those of `first_keep`."""
+    check_counts(seed=(seed, 0))
     parameters = parameters_of(model)
     check_groups(groups, parameters)
     tensors = {name: parameters[name].detach() for name in tensors_of(groups)}
@@ -109,6 +112,7 @@ def descent(
 
 def all_kept(groups: Sequence[Group]) -> dict[str, Tensor]:
     """Every unit of every group."""
+    check_listed(groups)
     return {group.name: torch.ones(group.size, dtype=torch.bool) for group in groups}
 
 

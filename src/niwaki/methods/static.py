@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from ..allocate import uniform_width
 from ..allocate.cost import Budget
+from ..core.checks import check_counts
 from ..core.contracts import Allocator, Criterion, Probe
 from ..core.group import Group
 from ..moves.timeline import Timeline
@@ -16,7 +17,7 @@ from ..train.plan import Plan
 from ..train.sparsifier import Sparsifier
 from ..train.values import Values
 from .aims import check_aim
-from .start import all_kept, check_steps, first_keep, first_scores
+from .start import all_kept, first_keep, first_scores
 
 
 def dense(
@@ -98,7 +99,7 @@ def static(
     Returns:
         A sparsifier to attach to the optimizer.
     """
-    check_steps(steps, 1, "a run")
+    check_counts(steps=(steps, 1))
     keep = _first(model, groups, density, budget, allocator=allocator, init=init, seed=seed, probe=probe)
     plan = Plan(keep, values=Values(remembers=False), steps=steps, materialise=materialise)
     return Sparsifier(model, groups, plan, seed=seed, probe=probe, example=example)

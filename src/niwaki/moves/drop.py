@@ -10,6 +10,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from ..core.checks import check_choice, check_shares
 from ..core.contracts import Context, Criterion
 from ..core.gates import GateMap, Gates, kept_gates
 from ..core.group import Group
@@ -41,7 +42,7 @@ class Drop:
 
     Args:
         criterion: what tells the important from the rest.
-        fraction: share of the active units, in [0, 1).
+        fraction: share of the active units, from 0 to 1.
         scope: ``layer`` or ``global``.
         normalise: for ``global`` scope, the scale on which groups compare.
         min_share: the least share of a group that stays, in ``global`` scope.
@@ -56,6 +57,12 @@ class Drop:
     grace: bool = False
     name: ClassVar[str] = "drop"
     explores: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        """Check now what would only fail, or be passed over, in the middle of a run."""
+        check_choice(Scope, scope=self.scope)
+        check_choice(Normalise, normalise=self.normalise)
+        check_shares(swap=self.fraction)
 
     @property
     def criteria(self) -> tuple[Criterion, ...]:

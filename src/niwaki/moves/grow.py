@@ -8,6 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from ..core.checks import check_choice
 from ..core.contracts import Context, Criterion
 from ..core.gates import GateMap, Gates, kept_gates
 from ..core.group import Group
@@ -38,6 +39,11 @@ class Grow:
     normalise: Normalise = "none"
     name: ClassVar[str] = "grow"
     explores: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        """Check the names."""
+        check_choice(Scope, scope=self.scope)
+        check_choice(Normalise, normalise=self.normalise)
 
     @property
     def criteria(self) -> tuple[Criterion, ...]:

@@ -11,7 +11,7 @@ from torch.nn.utils.prune import BasePruningMethod
 
 from ..core.cut import Cut
 from ..core.errors import BudgetError, GroupError
-from ..core.group import Group, check_groups
+from ..core.group import Group, check_groups, check_listed
 from ..core.names import bare_model, check_whole, plain_name
 from .positions import kept_positions
 from .resize import Seen, Value, resized
@@ -61,6 +61,9 @@ def check_rows(groups: Sequence[Group], keep: Mapping[str, Tensor]) -> None:
     Raises:
         GroupError: one that does not.
     """
+    check_listed(groups)
+    if not isinstance(keep, Mapping):
+        raise GroupError(f"keep needs booleans by group name, as nw.ranked gives them, and is a {type(keep).__name__}")
     known = {group.name: group for group in groups}
     for name, row in keep.items():
         if name not in known:

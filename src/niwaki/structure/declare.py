@@ -135,6 +135,10 @@ def weights(model: nn.Module, *, ignore: Names = (), also: str | Sequence[str] =
     return _declare(model, ignore, also, make)
 
 
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0
+
+
 def blocks(model: nn.Module, shape: tuple[int, int], *, ignore: Names = (), also: str | Sequence[str] = ()) -> Groups:
     """Every block of ``shape`` a unit, in the matrix ``[outputs, everything else]`` of each weight tensor.
 
@@ -153,9 +157,9 @@ def blocks(model: nn.Module, shape: tuple[int, int], *, ignore: Names = (), also
     >>> [g.size for g in blocks(nn.Linear(8, 6), (4, 4))]
     [4]
     """
+    if not isinstance(shape, Sequence) or len(shape) != 2 or not all(_is_count(side) for side in shape):
+        raise GroupError(f"a block needs a number of rows and one of columns, such as (4, 4), not {shape!r}")
     rows, cols = shape
-    if rows < 1 or cols < 1:
-        raise GroupError(f"a block needs a positive number of rows and columns, not {shape}")
 
     def make(c: _Candidate) -> Group | str:
         axes = _order(c, inputs_last=False)
@@ -193,7 +197,7 @@ def n_of_m(model: nn.Module, n: int, m: int, *, ignore: Names = (), also: str | 
     >>> [(g.size, g.pattern) for g in n_of_m(nn.Linear(8, 2), 2, 4)]
     [(16, Pattern(n=2, m=4))]
     """
-    if not 0 < n < m:
+    if not (_is_count(n) and _is_count(m) and n < m):
         raise GroupError(f"{n} of {m} is no pattern; it needs 0 < n < m")
 
     def make(c: _Candidate) -> Group | str:

@@ -14,7 +14,7 @@ from ..core.errors import GroupError
 from ..core.group import Group
 from ..core.names import bare_model, parameters_of
 from .attention import even_out, is_uneven
-from .cutting import cut_from, modules_of, owner_of, tensors_of
+from .cutting import check_rows, cut_from, modules_of, owner_of, tensors_of
 from .surgery import Cuts, ready_optimizer, sliced
 
 
@@ -196,6 +196,7 @@ def shrink(
     )
     """
     _check_wrapper(model, inplace=inplace)
+    check_rows(groups, keep)
     _check_code(groups, keep)
     whole, cut = bare_model(model), cut_from(model, groups, keep)
     put_average = _ready_average(ema, whole, cut) if ema is not None else None

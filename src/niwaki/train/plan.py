@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from torch import Tensor
 
+from ..core.checks import check_counts, check_positive
 from ..moves.timeline import Timeline
 from .values import Values
 
@@ -39,3 +40,8 @@ class Plan:
     train_cross_slices: bool = True
     straight_through_decay: float = 0.0
     materialise: bool = False
+
+    def __post_init__(self) -> None:
+        """Check the numbers."""
+        check_counts(steps=(self.steps, 0))
+        check_positive(explore_rate=self.explore_rate)

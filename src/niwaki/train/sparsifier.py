@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.utils.hooks import RemovableHandle
 
+from ..core.checks import check_counts
 from ..core.contracts import Probe
 from ..core.gates import GateMap, kept_gates
 from ..core.group import Group, check_groups, tensors_of
@@ -75,6 +76,7 @@ class Sparsifier:
     ) -> None:
         parameters = parameters_of(model)
         check_groups(groups, parameters)
+        check_counts(seed=(seed, 0))
         attaching.check_plan(plan, groups, probe)
         tensors = {where.tensor: parameters[where.tensor] for group in groups for where in group.slices}
         self.model, self.groups, self.plan, self.probe = model, groups, plan, probe

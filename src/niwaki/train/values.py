@@ -9,6 +9,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from ..core.checks import check_choice
 from ..core.errors import GroupError
 from ..core.group import Group
 
@@ -35,6 +36,11 @@ class Values:
     grow: GrowInit = "zero"
     carry: bool = False
     remembers: bool = True
+
+    def __post_init__(self) -> None:
+        """Check the names."""
+        check_choice(ExploreInit, explore_init=self.explore)
+        check_choice(GrowInit, grow_init=self.grow)
 
 
 def is_dead_at_zero(group: Group) -> bool:
