@@ -68,9 +68,9 @@ def test_the_given_density_steps_and_example_reach_the_method():
         ("iee", {"criterion": "tailor"}, AddressError, "the criterion 'tailor' is unknown; did you mean 'taylor'"),
         ("iee", {"allocator": "ekr"}, AddressError, "the allocator 'ekr' is unknown; did you mean .*'erk'"),
         ("iee", {"swap": 0.1}, AddressError, "the switch 'swap' is a function of the step; set it from Python"),
-        ("iee", {"H": "many"}, TrainError, "H='many': a whole number is needed"),
+        ("iee", {"H": "many"}, TrainError, "H='many' will not do; give a whole number"),
         ("iee", {"H": 500}, TrainError, "steps are too few"),
-        ("iee", {"H": 0}, TrainError, "H=0: a whole number is needed, at least 1"),
+        ("iee", {"H": 0}, TrainError, "H=0 will not do; give a whole number of at least 1"),
     ],
 )
 def test_wrong_names_and_switches_are_explained(name, switches, error, message):

@@ -118,7 +118,7 @@ def test_training_costs_what_the_widths_cost():
         ({"budget": limit(0.05)}, BudgetError, "cannot be met"),
         ({"budget": []}, BudgetError, "there is no budget"),
         ({"steps": 20}, TrainError, "20 steps are too few: a run of 10 prunings 3 steps apart .* needs at least 30"),
-        ({"events": 0}, TrainError, "events=0: a whole number"),
+        ({"events": 0}, TrainError, "events=0 will not do; give a whole number"),
     ],
 )
 def test_bad_arguments_are_named(switches, error, words):

@@ -236,7 +236,7 @@ def test_unfrozen_exploration_trains_everything():
         ({"density": 0.0}, BudgetError, "0"),
         ({"density": 1.5}, BudgetError, "1.5"),
         ({"steps": 10}, TrainError, "7 of 10 steps are too few: .* at least 15; train longer .about 22 steps."),
-        ({"H": 0}, TrainError, "H=0: a whole number"),
+        ({"H": 0}, TrainError, "H=0 will not do; give a whole number"),
         ({"Q": 0, "criterion": Gradient()}, TrainError, "without exploration"),
     ],
 )

@@ -99,8 +99,8 @@ def test_what_is_left_shrinks_to_the_same_function():
     [
         ({"budget": limit(0.05)}, BudgetError, "cannot be met"),
         ({"steps": 10}, TrainError, "a rewiring every 8 steps between both ends needs at least 8"),
-        ({"every": 0}, TrainError, "every=0: a whole number"),
-        ({"rate": 0.0}, TrainError, "rate=0.0: a number above 0"),
+        ({"every": 0}, TrainError, "every=0 will not do; give a whole number"),
+        ({"rate": 0.0}, TrainError, "rate=0.0 will not do; give a number above 0"),
     ],
 )
 def test_bad_arguments_are_named(switches, error, words):

@@ -37,7 +37,9 @@ def refuse(method: Any, words: str, **switches: Any) -> None:
 @pytest.mark.parametrize("method", list(BY_DENSITY))
 def test_the_length_and_the_seed_are_whole_numbers(method, wrong):
     for switch in ("steps", "seed"):
-        refuse(BY_DENSITY[method], f"^{switch}={wrong!r}: a whole number is needed, at least", **{switch: wrong})
+        refuse(
+            BY_DENSITY[method], f"^{switch}={wrong!r} will not do; give a whole number of at least", **{switch: wrong}
+        )
 
 
 @pytest.mark.parametrize(
@@ -54,7 +56,9 @@ def test_the_length_and_the_seed_are_whole_numbers(method, wrong):
 )
 def test_stretches_are_whole_numbers(method, switch):
     for wrong in [value for value in COUNTS if (switch, value) != ("reach", None)]:
-        refuse(BY_DENSITY[method], f"^{switch}={wrong!r}: a whole number is needed, at least", **{switch: wrong})
+        refuse(
+            BY_DENSITY[method], f"^{switch}={wrong!r} will not do; give a whole number of at least", **{switch: wrong}
+        )
 
 
 @pytest.mark.parametrize(
@@ -63,19 +67,19 @@ def test_stretches_are_whole_numbers(method, switch):
 )
 def test_shares_lie_between_none_and_all(method, switch):
     for wrong in SHARES:
-        refuse(BY_DENSITY[method], f"^{switch}={wrong!r}: a share is needed, from 0 to 1", **{switch: wrong})
+        refuse(BY_DENSITY[method], f"^{switch}={wrong!r} will not do; give a share from 0 to 1", **{switch: wrong})
 
 
 def test_phases_are_shares():
-    refuse(acdc, r"^compress\[1\]=1.2: a share is needed", compress=(0.2, 1.2))
-    refuse(acdc, r"^decompress\[0\]=-1: a share is needed", compress=(0.2,), decompress=(-1,))
+    refuse(acdc, r"^compress\[1\]=1.2 will not do; give a share", compress=(0.2, 1.2))
+    refuse(acdc, r"^decompress\[0\]=-1 will not do; give a share", compress=(0.2,), decompress=(-1,))
 
 
 @pytest.mark.parametrize(("switch", "least"), [("decay", "of at least"), ("explore_rate", "above")])
 def test_rates_are_numbers_that_mean_something(switch, least):
     for wrong in (-1.0, math.inf, math.nan, "2", None):
-        refuse(iee, f"^{switch}={wrong!r}: a number {least} 0 is needed", **{switch: wrong})
-    refuse(iee, "^explore_rate=0: a number above 0", explore_rate=0)
+        refuse(iee, f"^{switch}={wrong!r} will not do; give a number {least} 0", **{switch: wrong})
+    refuse(iee, "^explore_rate=0 will not do; give a number above 0", explore_rate=0)
 
 
 @pytest.mark.parametrize("switch", list(NAMES))
@@ -85,8 +89,12 @@ def test_names_are_those_of_the_list(switch):
 
 @pytest.mark.parametrize("method", ["iee", "rigl", "set"])
 def test_what_is_swapped_follows_from_the_step(method):
-    refuse(BY_DENSITY[method], r"^swap=0.3: a function of the step is needed, such as niwaki.constant\(0.3\)", swap=0.3)
-    refuse(BY_DENSITY[method], "^swap=1.5: a share is needed, from 0 to 1", swap=constant(1.5))
+    refuse(
+        BY_DENSITY[method],
+        r"^swap=0.3 will not do; give a function of the step, such as niwaki.constant\(0.3\)",
+        swap=0.3,
+    )
+    refuse(BY_DENSITY[method], "^swap=1.5 will not do; give a share from 0 to 1", swap=constant(1.5))
 
 
 def test_numbers_of_numpy_are_numbers():
@@ -98,14 +106,14 @@ def test_numbers_of_numpy_are_numbers():
 @pytest.mark.parametrize(
     ("method", "switches", "words"),
     [
-        (halp, {"every": 1.5}, "every=1.5: a whole number"),
-        (halp, {"events": 0}, "events=0: a whole number"),
-        (halp, {"begin": -1}, "begin=-1: a whole number"),
-        (smcp, {"every": 0}, "every=0: a whole number"),
-        (smcp, {"warmup": -0.5}, "warmup=-0.5: a share"),
-        (smcp, {"cooldown": 2}, "cooldown=2: a share"),
-        (smcp, {"rate": 0}, "rate=0: a number above 0"),
-        (smcp, {"seed": None}, "seed=None: a whole number"),
+        (halp, {"every": 1.5}, "every=1.5 will not do; give a whole number"),
+        (halp, {"events": 0}, "events=0 will not do; give a whole number"),
+        (halp, {"begin": -1}, "begin=-1 will not do; give a whole number"),
+        (smcp, {"every": 0}, "every=0 will not do; give a whole number"),
+        (smcp, {"warmup": -0.5}, "warmup=-0.5 will not do; give a share"),
+        (smcp, {"cooldown": 2}, "cooldown=2 will not do; give a share"),
+        (smcp, {"rate": 0}, "rate=0 will not do; give a number above 0"),
+        (smcp, {"seed": None}, "seed=None will not do; give a whole number"),
     ],
 )
 def test_methods_for_a_budget(method, switches, words):
@@ -167,5 +175,5 @@ def test_blocks_and_patterns_have_whole_sides():
 
 
 def test_last_wants_a_whole_seed():
-    with pytest.raises(TrainError, match="seed=0.5: a whole number"):
+    with pytest.raises(TrainError, match="seed=0.5 will not do; give a whole number"):
         last(mlp(), density=0.5, seed=0.5)

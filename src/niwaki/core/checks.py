@@ -22,7 +22,7 @@ def check_counts(**counts: tuple[object, int]) -> None:
     """
     for name, (value, least) in counts.items():
         if isinstance(value, bool) or not isinstance(value, Integral) or int(value) < least:
-            raise TrainError(f"{name}={value!r}: a whole number is needed, at least {least}")
+            raise TrainError(f"{name}={value!r} will not do; give a whole number of at least {least}")
 
 
 def check_shares(**shares: object) -> None:
@@ -38,7 +38,7 @@ def check_shares(**shares: object) -> None:
     """
     for name, value in shares.items():
         if not 0 <= _number(value) <= 1:
-            raise TrainError(f"{name}={value!r}: a share is needed, from 0 to 1")
+            raise TrainError(f"{name}={value!r} will not do; give a share from 0 to 1")
 
 
 def check_positive(**numbers: object) -> None:
@@ -54,7 +54,7 @@ def check_positive(**numbers: object) -> None:
     """
     for name, value in numbers.items():
         if not 0 < _number(value) < math.inf:
-            raise TrainError(f"{name}={value!r}: a number above 0 is needed")
+            raise TrainError(f"{name}={value!r} will not do; give a number above 0")
 
 
 def check_not_negative(**numbers: object) -> None:
@@ -70,7 +70,7 @@ def check_not_negative(**numbers: object) -> None:
     """
     for name, value in numbers.items():
         if not 0 <= _number(value) < math.inf:
-            raise TrainError(f"{name}={value!r}: a number of at least 0 is needed")
+            raise TrainError(f"{name}={value!r} will not do; give a number of at least 0")
 
 
 def check_choice(literal: Any, **given: object) -> None:
@@ -99,7 +99,9 @@ def check_schedule(**schedules: object) -> None:
     """
     for name, value in schedules.items():
         if value is not None and not callable(value):
-            raise TrainError(f"{name}={value!r}: a function of the step is needed, such as niwaki.constant({value!r})")
+            raise TrainError(
+                f"{name}={value!r} will not do; give a function of the step, such as niwaki.constant({value!r})"
+            )
 
 
 def _number(value: object) -> float:
