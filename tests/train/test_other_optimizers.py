@@ -50,6 +50,24 @@ def test_each_optimizer_has_a_sparsifier_and_exploration_freezes_all_that_is_act
         assert all(not model.get_parameter(n).detach()[~mask].any() for n, mask in sparsifier.masks().items())
 
 
+def test_what_an_optimizer_gets_later_stands_still_too():
+    model, late = net(), nn.Linear(4, 4)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9)
+    sparsifier = iee(model, weights(model), **SHORT).attach(optimizer)
+    optimizer.add_param_group({"params": late.parameters(), "lr": 0.1})
+    before, still, moved = late.weight.detach().clone(), 0, 0
+    for step in range(20):
+        x, y = batch(step)
+        optimizer.zero_grad()
+        explores = sparsifier.is_exploring
+        F.cross_entropy(late(model(x)), y).backward()
+        optimizer.step()
+        same = torch.equal(late.weight.detach(), before)
+        assert same == explores
+        still, moved, before = still + same, moved + (not same), late.weight.detach().clone()
+    assert (still, moved) == (7, 13)
+
+
 def test_what_attach_cannot_take_says_what_to_do():
     model = nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 2))
     several = [torch.optim.SGD(layer.parameters(), lr=0.1) for layer in (model[0], model[2])]

@@ -31,7 +31,7 @@ from .playing import narrow, play_event, transition, widen
 from .ranks import check_agreement
 from .scoring import loop_signals
 from .surgery import (
-    all_parameters,
+    beside,
     clear_gradients,
     gradient_scale,
     inner_optimizer,
@@ -97,7 +97,6 @@ class Sparsifier:
         self._meter = Meter(model, next(iter(tensors)), example)
         self._norms = Norms(model, groups)
         self._optimizer: Optimizer | None = None
-        self._others: list[nn.Parameter] = []
         self._handles: list[RemovableHandle] = []
         self._skipping = False
         self._rates: list[Any] = []
@@ -119,8 +118,6 @@ class Sparsifier:
         copy = attaching.averaged_tensors(ema, self._body.tensors) if ema is not None else {}
         hold(self._body.tensors, self)
         self._optimizer = inner
-        mine = {id(tensor) for tensor in self._body.tensors.values()}
-        self._others = [p for p in all_parameters(inner) if id(p) not in mine]
         attaching.warn_unfrozen(self, inner)
         self._body.copy = copy
         self._body.begin(inner)
@@ -257,7 +254,7 @@ class Sparsifier:
         if self._skipping:
             self._stateless = stateless(optimizer)
             if self._is_frozen:
-                clear_gradients(optimizer, self._others)
+                clear_gradients(optimizer, beside(optimizer, self._body.tensors.values()))
             return
         attaching.check_gradients(self._body.tensors, self.step)
         event = self.plan.timeline.upcoming(self.step)
@@ -269,7 +266,7 @@ class Sparsifier:
                 play_event(self, event)
                 clear_gradients(optimizer)
         if self._is_frozen:
-            clear_gradients(optimizer, self._others)
+            clear_gradients(optimizer, beside(optimizer, self._body.tensors.values()))
         if self._body.hidden:
             self._body.show(self.plan.straight_through_decay * gradient_scale(optimizer))
         if self.is_exploring and self.plan.explore_rate != 1.0:

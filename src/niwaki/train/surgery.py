@@ -67,6 +67,12 @@ def all_parameters(optimizer: Optimizer) -> list[nn.Parameter]:
     return [parameter for group in optimizer.param_groups for parameter in group["params"]]
 
 
+def beside(optimizer: Optimizer, tensors: Iterable[nn.Parameter]) -> list[nn.Parameter]:
+    """What the optimizer holds besides these, also what was added since it was made."""
+    known = {id(tensor) for tensor in tensors}
+    return [parameter for parameter in all_parameters(optimizer) if id(parameter) not in known]
+
+
 def scale_rates(optimizer: Optimizer, factor: float) -> list[Any]:
     """Multiply the learning rate of every parameter group; gives the old ones, for `restore_rates`."""
     before = [group["lr"] for group in optimizer.param_groups]
