@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import pickle
 
 import pytest
 import torch
@@ -272,3 +273,16 @@ def test_detaching_leaves_no_hook_behind():
     assert not optimizer._optimizer_step_post_hooks
     assert not model._forward_pre_hooks
     assert model[0].weight.detach().ne(0).all()
+
+
+def test_a_model_can_be_copied_and_pickled_before_its_first_forward_pass():
+    model = net()
+    optimizer = OPTIMIZERS["sgd"](model.parameters())
+    sparsifier = static(model, weights(model), density=0.5, steps=3).attach(optimizer)
+    x = batch(0)[0]
+    for again in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
+        again.train()(x)
+        assert sparsifier.ledger.dense_step_flops is None  # what a copy computes is not this run's
+    train(model, optimizer, range(2))
+    assert sparsifier.ledger.dense_step_flops
+    assert torch.equal(pickle.loads(pickle.dumps(model)).eval()(x), model.eval()(x))
