@@ -227,7 +227,7 @@ def test_a_method_without_budgets_says_so_before_anything_is_measured(tmp_path, 
     [
         ({"steps": 10}, "10 steps are too few: a run of 5 prunings 4 steps apart"),
         ({"switches": {"evry": 4}}, "no switch 'evry'"),
-        ({"switches": {"events": 0}}, "events >= 1"),
+        ({"switches": {"events": 0}}, "events=0 will not do; give a whole number of at least 1"),
     ],
 )
 def test_what_a_method_refuses_it_refuses_before_anything_is_measured(tmp_path, monkeypatch, changed, message):
