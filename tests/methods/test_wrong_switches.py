@@ -26,20 +26,21 @@ SHARES: list[Any] = [-0.1, 1.5, math.nan, "0.5"]
 BY_DENSITY = {"iee": iee, "rigl": rigl, "set": sparse_evolution, "gmp": gmp, "acdc": acdc, "static": static}
 
 
-def refuse(method: Any, words: str, **switches: Any) -> None:
+def refusal(method: str, **switches: Any) -> str:
+    """What a method says to switches that it must refuse."""
     model = mlp()
     chosen = {"density": 0.5, "steps": 300, **switches}
-    with pytest.raises(TrainError, match=words):
-        method(model, weights(model), **chosen)
+    with pytest.raises(TrainError) as refused:
+        BY_DENSITY[method](model, weights(model), **chosen)
+    return str(refused.value)
 
 
 @pytest.mark.parametrize("wrong", COUNTS, ids=str)
 @pytest.mark.parametrize("method", list(BY_DENSITY))
 def test_the_length_and_the_seed_are_whole_numbers(method, wrong):
     for switch in ("steps", "seed"):
-        refuse(
-            BY_DENSITY[method], f"^{switch}={wrong!r} will not do; give a whole number of at least", **{switch: wrong}
-        )
+        said = refusal(method, **{switch: wrong})
+        assert said.startswith(f"{switch}={wrong!r} will not do; give a whole number of at least")
 
 
 @pytest.mark.parametrize(
@@ -56,9 +57,8 @@ def test_the_length_and_the_seed_are_whole_numbers(method, wrong):
 )
 def test_stretches_are_whole_numbers(method, switch):
     for wrong in [value for value in COUNTS if (switch, value) != ("reach", None)]:
-        refuse(
-            BY_DENSITY[method], f"^{switch}={wrong!r} will not do; give a whole number of at least", **{switch: wrong}
-        )
+        said = refusal(method, **{switch: wrong})
+        assert said.startswith(f"{switch}={wrong!r} will not do; give a whole number of at least")
 
 
 @pytest.mark.parametrize(
@@ -67,34 +67,36 @@ def test_stretches_are_whole_numbers(method, switch):
 )
 def test_shares_lie_between_none_and_all(method, switch):
     for wrong in SHARES:
-        refuse(BY_DENSITY[method], f"^{switch}={wrong!r} will not do; give a share from 0 to 1", **{switch: wrong})
+        said = refusal(method, **{switch: wrong})
+        assert said.startswith(f"{switch}={wrong!r} will not do; give a share from 0 to 1")
 
 
 def test_phases_are_shares():
-    refuse(acdc, r"^compress\[1\]=1.2 will not do; give a share", compress=(0.2, 1.2))
-    refuse(acdc, r"^decompress\[0\]=-1 will not do; give a share", compress=(0.2,), decompress=(-1,))
+    said = refusal("acdc", compress=(0.2, 1.2))
+    assert said.startswith("compress[1]=1.2 will not do; give a share")
+    said = refusal("acdc", compress=(0.2,), decompress=(-1,))
+    assert said.startswith("decompress[0]=-1 will not do; give a share")
 
 
 @pytest.mark.parametrize(("switch", "least"), [("decay", "of at least"), ("explore_rate", "above")])
 def test_rates_are_numbers_that_mean_something(switch, least):
     for wrong in (-1.0, math.inf, math.nan, "2", None):
-        refuse(iee, f"^{switch}={wrong!r} will not do; give a number {least} 0", **{switch: wrong})
-    refuse(iee, "^explore_rate=0 will not do; give a number above 0", explore_rate=0)
+        said = refusal("iee", **{switch: wrong})
+        assert said.startswith(f"{switch}={wrong!r} will not do; give a number {least} 0")
+    assert refusal("iee", explore_rate=0).startswith("explore_rate=0 will not do; give a number above 0")
 
 
 @pytest.mark.parametrize("switch", list(NAMES))
 def test_names_are_those_of_the_list(switch):
-    refuse(iee, f"^{switch}='{NAMES[switch]}' is unknown; choose from '", **{switch: NAMES[switch]})
+    said = refusal("iee", **{switch: NAMES[switch]})
+    assert said.startswith(f"{switch}='{NAMES[switch]}' is unknown; choose from '")
 
 
 @pytest.mark.parametrize("method", ["iee", "rigl", "set"])
 def test_what_is_swapped_follows_from_the_step(method):
-    refuse(
-        BY_DENSITY[method],
-        r"^swap=0.3 will not do; give a function of the step, such as niwaki.constant\(0.3\)",
-        swap=0.3,
-    )
-    refuse(BY_DENSITY[method], "^swap=1.5 will not do; give a share from 0 to 1", swap=constant(1.5))
+    said = refusal(method, swap=0.3)
+    assert said.startswith("swap=0.3 will not do; give a function of the step, such as niwaki.constant(0.3)")
+    assert refusal(method, swap=constant(1.5)).startswith("swap=1.5 will not do; give a share from 0 to 1")
 
 
 def test_numbers_of_numpy_are_numbers():

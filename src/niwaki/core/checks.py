@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping
 from numbers import Integral, Real
 from typing import Any, get_args
 
@@ -26,51 +27,36 @@ def check_counts(**counts: tuple[object, int]) -> None:
 
 
 def check_shares(**shares: object) -> None:
-    """Check shares of a whole.
+    """Check shares of a whole: a `TrainError` if one is no number from 0 to 1.
 
     Args:
         shares: by the name of the argument.
 
-    Raises:
-        TrainError: one is no number from 0 to 1.
-
     >>> check_shares(alpha=0.3, end=1)
     """
-    for name, value in shares.items():
-        if not 0 <= _number(value) <= 1:
-            raise TrainError(f"{name}={value!r} will not do; give a share from 0 to 1")
+    _check_numbers(shares, lambda value: 0 <= value <= 1, "a share from 0 to 1")
 
 
 def check_positive(**numbers: object) -> None:
-    """Check factors and rates.
+    """Check factors and rates: a `TrainError` if one is no finite number above 0.
 
     Args:
         numbers: by the name of the argument.
-
-    Raises:
-        TrainError: one is no finite number above 0.
 
     >>> check_positive(decay=2.5)
     """
-    for name, value in numbers.items():
-        if not 0 < _number(value) < math.inf:
-            raise TrainError(f"{name}={value!r} will not do; give a number above 0")
+    _check_numbers(numbers, lambda value: 0 < value < math.inf, "a number above 0")
 
 
 def check_not_negative(**numbers: object) -> None:
-    """Check rates of which 0 means none.
+    """Check rates of which 0 means none: a `TrainError` if one is no finite number, or below 0.
 
     Args:
         numbers: by the name of the argument.
 
-    Raises:
-        TrainError: one is no finite number, or below 0.
-
     >>> check_not_negative(decay=0)
     """
-    for name, value in numbers.items():
-        if not 0 <= _number(value) < math.inf:
-            raise TrainError(f"{name}={value!r} will not do; give a number of at least 0")
+    _check_numbers(numbers, lambda value: 0 <= value < math.inf, "a number of at least 0")
 
 
 def check_choice(literal: Any, **given: object) -> None:
@@ -104,7 +90,7 @@ def check_schedule(**schedules: object) -> None:
             )
 
 
-def _number(value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, Real):
-        return math.nan
-    return float(value)
+def _check_numbers(numbers: Mapping[str, object], fits: Callable[[float], bool], wanted: str) -> None:
+    for name, value in numbers.items():
+        if isinstance(value, bool) or not isinstance(value, Real) or not fits(float(value)):
+            raise TrainError(f"{name}={value!r} will not do; give {wanted}")

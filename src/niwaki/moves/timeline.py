@@ -67,6 +67,11 @@ class Timeline:
     def _steps(self) -> list[int]:
         return [event.step for event in self.events]
 
+    @property
+    def explores(self) -> bool:
+        """Whether an exploration is among the events."""
+        return any(event.explores for event in self.events)
+
     def __call__(self, step: int) -> Event | None:
         """The event at a step, if there is one."""
         at = bisect_right(self._steps, step) - 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from numbers import Integral
 
 from torch import nn
 
@@ -136,7 +137,7 @@ def weights(model: nn.Module, *, ignore: Names = (), also: str | Sequence[str] =
 
 
 def _is_count(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value > 0
+    return not isinstance(value, bool) and isinstance(value, Integral) and int(value) > 0
 
 
 def blocks(model: nn.Module, shape: tuple[int, int], *, ignore: Names = (), also: str | Sequence[str] = ()) -> Groups:

@@ -42,7 +42,7 @@ def _check_alive(plan: Plan, groups: Sequence[Group]) -> None:
             f"units of group {name!r} lie in several tensors, and one that comes back with zeros in all of them never "
             f"gets a gradient; {remedy}, which need remembers=True"
         )
-    if any(event.explores for event in events):
+    if plan.timeline.explores:
         never = any(not bool(plan.keep[group.name].all()) for group in dead)
         if values.explore == "zero" or (values.explore == "mru_zero" and never):
             raise TrainError(
@@ -155,7 +155,7 @@ def _check_kind(optimizer: object) -> None:
 
 
 def _check_rates(plan: Plan, optimizer: Optimizer) -> None:
-    if plan.explore_rate == 1.0 or not any(event.explores for event in plan.timeline.events):
+    if plan.explore_rate == 1.0 or not plan.timeline.explores:
         return
     if any(not isinstance(group.get("lr"), float | int | Tensor) for group in optimizer.param_groups):
         raise TrainError(
@@ -183,9 +183,9 @@ def check_optimizer(sparsifier: Sparsifier, optimizer: Optimizer, ema: nn.Module
         raise TrainError(f"materialise=True changes the shapes of the model's tensors, but {holder}; leave it out")
     if sparsifier._optimizer is not None:
         raise TrainError("this sparsifier is attached already; detach() it first")
-    check_groups(sparsifier.groups, parameters_of(sparsifier.model))
-    held = {id(parameter) for parameter in all_parameters(optimizer)}
     current = parameters_of(sparsifier.model)
+    check_groups(sparsifier.groups, current)
+    held = {id(parameter) for parameter in all_parameters(optimizer)}
     for name, tensor in sparsifier._body.tensors.items():
         if current[name] is not tensor:
             raise TrainError(f"the model's parameter {name!r} was replaced after the groups were made; make them anew")
@@ -201,7 +201,7 @@ def check_optimizer(sparsifier: Sparsifier, optimizer: Optimizer, ema: nn.Module
 
 def warn_unfrozen(sparsifier: Sparsifier, optimizer: Optimizer) -> None:
     """Warn if exploration cannot freeze everything, because another optimizer holds part of the model."""
-    if not sparsifier.plan.freeze or not any(event.explores for event in sparsifier.plan.timeline.events):
+    if not sparsifier.plan.freeze or not sparsifier.plan.timeline.explores:
         return
     held = {id(parameter) for parameter in all_parameters(optimizer)}
     loose = [name for name, p in parameters_of(sparsifier.model).items() if p.requires_grad and id(p) not in held]

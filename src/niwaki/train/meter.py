@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -21,22 +22,22 @@ def _idle(*_: object) -> None:
     """What a copy of a watched model has for its hook."""
 
 
-def _make_idle() -> Callable[..., None]:
-    return _idle
-
-
 class _Watch:
     """The hook on a model whose FLOPs are not known yet. Copies of the model, pickled ones too, are not watched."""
 
     def __init__(self, meter: Meter) -> None:
         self._meter = meter
-        self.handle: RemovableHandle | None = None
+        self.handle = meter._model.register_forward_pre_hook(self, with_kwargs=True)
 
     def __call__(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        self._meter.see(self, module, args, kwargs)
+        # A compiled model traces this hook: counting there would break its graph. The cost stays unknown then.
+        # The tree that another sparsifier counts on carries this hook too; it is not this meter's to count.
+        if module is self._meter._model and module.training and not torch.compiler.is_compiling():
+            self.handle.remove()  # first of all: the pass that counts must not come back here
+            self._meter._count(args, kwargs)
 
-    def __reduce__(self) -> tuple[Callable[[], Callable[..., None]], tuple[()]]:
-        return _make_idle, ()
+    def __reduce__(self) -> tuple[type[partial[None]], tuple[Callable[..., None]]]:
+        return partial, (_idle,)
 
 
 class Meter:
@@ -69,18 +70,7 @@ class Meter:
         self._since = time.perf_counter()
         if self.flops is not None:
             return []
-        watch = _Watch(self)
-        watch.handle = self._model.register_forward_pre_hook(watch, with_kwargs=True)
-        return [watch.handle]
-
-    def see(self, watch: _Watch, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        """Count a forward pass, if it is one of training; the watch ends with it."""
-        # A compiled model traces this hook: counting there would break its graph. The cost stays unknown then.
-        # The tree that another sparsifier counts on carries this hook too; it is not this meter's to count.
-        if module is self._model and module.training and not torch.compiler.is_compiling():
-            if watch.handle is not None:
-                watch.handle.remove()  # first of all: the pass that counts must not come back here
-            self._count(args, kwargs)
+        return [_Watch(self).handle]
 
     def _count(self, args: tuple[object, ...], kwargs: Mapping[str, object]) -> None:
         self.flops = count_flops(self._model, args, dict(kwargs))
