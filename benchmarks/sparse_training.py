@@ -79,6 +79,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--ablations", action="store_true", help="the ablations of IEE instead of the methods")
     parser.add_argument("--epochs", type=float)
+    parser.add_argument("--precision", choices=["fp32", "bf16"], help="another one: a table of its own")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--runs", type=Path, default=Path("runs/sparse_training"))
     parser.add_argument("--collect", action="store_true", help="only gather what is finished into results/")
@@ -91,7 +92,7 @@ def arguments() -> argparse.Namespace:
 
 def recipe(given: argparse.Namespace) -> dict[str, Any]:
     chosen = {"lr": 0.1, "momentum": 0.9, "weight_decay": 5e-4} | RECIPES[given.recipe]
-    asked = {"model": given.model, "data": given.data, "epochs": given.epochs}
+    asked = {"model": given.model, "data": given.data, "epochs": given.epochs, "precision": given.precision}
     chosen |= {key: value for key, value in asked.items() if value is not None}
     if given.limit and "data" in chosen:
         chosen["data"] += f"?limit={given.limit}"
@@ -102,7 +103,9 @@ def family(given: argparse.Namespace) -> str:
     chosen = recipe(given)
     network = chosen["model"].partition(":")[2].partition("?")[0]
     length = f"{chosen['epochs']:g}-epochs" if "epochs" in chosen else f"{chosen['steps']}-steps"
-    return "-".join([given.recipe, network, *([f"{given.limit}-images"] if given.limit else []), length])
+    parts = [given.recipe, network, *([f"{given.limit}-images"] if given.limit else []), length]
+    # Runs in another precision do not stand in one row: seeds would differ by more than the seed.
+    return "-".join([*parts, given.precision] if given.precision else parts)
 
 
 def folder(given: argparse.Namespace, name: str, density: float, seed: int) -> Path:
