@@ -14,18 +14,9 @@ import numpy
 import torch
 
 import niwaki
+from niwaki.measure.environment import processor
 
 RESULTS = Path(__file__).parent / "results"
-
-
-def processor() -> str:
-    """The processor's name, as the system tells it."""
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        for line in cpuinfo.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
 
 
 def write(name: str, result: dict[str, Any]) -> Path:

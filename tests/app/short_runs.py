@@ -30,6 +30,17 @@ class StopAt(Silent):
             self.how()
 
 
+class Notes(Silent):
+    """Keeps what a run says."""
+
+    def __init__(self):
+        super().__init__()
+        self.said = []
+
+    def note(self, text):
+        self.said.append(text)
+
+
 def settings(**changed):
     return Settings(**{**SHORT, **changed})
 

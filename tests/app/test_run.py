@@ -2,16 +2,16 @@
 
 import json
 import os
+import re
 import threading
 
 import pytest
 import torch
 
-from niwaki.app.progress import Silent
 from niwaki.app.run import resume, train
 from niwaki.core import AddressError, SignalError, StoreError, TrainError
 from niwaki.store import load_checkpoint
-from tests.app.short_runs import IEE, StopAt, Stopped, assert_same_run, records, settings, tensors
+from tests.app.short_runs import IEE, Notes, StopAt, Stopped, assert_same_run, records, settings, tensors
 
 
 def test_a_run_folder_holds_everything(tmp_path):
@@ -140,15 +140,21 @@ def test_a_changed_setting_of_the_machine_is_told(tmp_path):
     with pytest.raises(Stopped):
         train(settings(method="dense", threads=1), tmp_path / "run", progress=StopAt(6))
 
-    class Notes(Silent):
-        said: list[str] = []
-
-        def note(self, text):
-            self.said.append(text)
-
-    resume(tmp_path / "run", {"threads": 2}, progress=Notes())
-    assert Notes.said == ["not as when the run began, so the last bits may differ: threads 1 -> 2"]
+    notes = Notes()
+    resume(tmp_path / "run", {"threads": 2}, progress=notes)
+    assert notes.said == ["not as when the run began, so the last bits may differ: threads 1 -> 2"]
     assert torch.get_num_threads() != 2 or os.environ.get("OMP_NUM_THREADS") == "2"
+
+
+def test_a_processor_of_other_instructions_is_told(tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX512")
+    with pytest.raises(Stopped):
+        train(settings(method="dense"), tmp_path / "run", progress=StopAt(6))
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX2")
+    notes = Notes()
+    resume(tmp_path / "run", {}, progress=notes)
+    (said,) = notes.said
+    assert re.search(r"machine \S+ \S+ \(AVX512\), \d+ cores -> \S+ \S+ \(AVX2\), \d+ cores$", said)
 
 
 def test_a_run_in_another_thread_needs_no_signals(tmp_path):

@@ -16,7 +16,7 @@ from torch import nn
 
 import niwaki as nw
 from niwaki.measure import build_table
-from niwaki.measure.environment import cache_folder
+from niwaki.measure.environment import Environment, cache_folder, differences, this_environment
 from niwaki.measure.layer_table import LatencyTable
 from niwaki.measure.measuring import Care
 from niwaki.measure.replay import Ready
@@ -119,6 +119,18 @@ def test_a_table_of_another_machine_is_used_and_named(tmp_path: Path, monkeypatc
     assert "dtype float16 instead of float32" in text
     assert found.environment.machine == "a phone"
     assert found.cost([]).dense == made.cost([]).dense
+
+
+def test_machines_of_one_name_differ_by_their_instructions(monkeypatch: pytest.MonkeyPatch) -> None:
+    def here(instructions: str) -> Environment:
+        monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: instructions)
+        return this_environment("eager", torch.device("cpu"), 1, torch.float32)
+
+    old, new = here("AVX2"), here("AVX512")
+    assert old.code != new.code
+    (said,) = differences(new, old)
+    assert said.startswith("machine ")
+    assert said.removeprefix("machine ").replace("AVX512", "AVX2").split(" instead of ") == [old.machine] * 2
 
 
 def test_a_table_of_this_machine_is_used_in_silence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -77,7 +77,8 @@ def device_named(name: str) -> torch.device:
 
 def versions(device: torch.device) -> dict[str, Any]:
     """What a run was made with; the machine by its kind, not by its name."""
-    machine = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"
+    kind = f"{platform.machine()} ({torch.backends.cpu.get_cpu_capability()})"
+    machine = f"{platform.system()} {kind}, {os.cpu_count()} cores"
     if device.type == "cuda":
         machine += f", {torch.cuda.get_device_name(device)}"
     return {

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Generator
-from contextlib import AbstractContextManager
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +11,7 @@ from torch import Tensor, nn
 from ..core.errors import TrainError
 from ..signals.forward import evaluating
 from .data import Data, Pairs, ready
+from .precision import precise
 
 
 def _scores(output: object) -> Tensor:
@@ -25,11 +25,6 @@ def loss_of(output: object, labels: Tensor) -> Tensor:
     """Mean cross-entropy; scores ``[n, classes]`` with labels ``[n]``, or ``[n, time, classes]`` with ``[n, time]``."""
     scores = _scores(output)
     return nn.functional.cross_entropy(scores.flatten(0, -2).float(), labels.flatten())
-
-
-def precise(device: torch.device, precision: str) -> AbstractContextManager[object]:
-    """Autocast to bfloat16, or nothing for fp32."""
-    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bf16")
 
 
 def laid_out(x: Tensor, channels_last: bool) -> Tensor:

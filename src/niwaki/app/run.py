@@ -22,7 +22,7 @@ from ..store import load_training, save_training
 from ..store.checkpoint import HEADER
 from .assemble import Parts, assemble, rate, versions
 from .delivery import deliver, write_table
-from .evaluation import evaluate, laid_out, loss_of, precise
+from .evaluation import evaluate, laid_out, loss_of
 from .folder import (
     CONFIG,
     LEDGER,
@@ -37,6 +37,7 @@ from .folder import (
     write_json,
 )
 from .origin import origin_of, write_origin
+from .precision import precise, slow_precision
 from .progress import Shown, Silent
 from .settings import Settings, as_config, from_config
 
@@ -149,6 +150,9 @@ def _begin(parts: Parts, out: Path, progress: Shown, command: str) -> dict[str, 
 
 
 def _run(parts: Parts, out: Path, position: _Position, lines: int, progress: Shown) -> dict[str, Any]:
+    inputs = laid_out(parts.batches.at(0)[0][:8], parts.settings.channels_last)
+    if (slow := slow_precision(parts.model, inputs, parts.settings.precision)) is not None:
+        progress.note(slow)
     progress.begin(out.name, parts.steps, position.step)
     with Metrics(out / METRICS, lines) as metrics, _asked_to_stop() as stop:
         _loop(parts, out, position, metrics, progress, stop)

@@ -43,7 +43,12 @@ class Environment:
         return f"{self.backend}-{self.device}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
 
 
-def _processor() -> str:
+def processor() -> str:
+    """The processor's name, and the instructions that torch uses: processors of one name may differ in them."""
+    return f"{_name()} ({torch.backends.cpu.get_cpu_capability()})"
+
+
+def _name() -> str:
     facts = Path("/proc/cpuinfo")
     if facts.exists():
         for line in facts.read_text().splitlines():
@@ -66,7 +71,7 @@ def dtype_of(model: nn.Module) -> torch.dtype:
 
 def this_environment(backend: str, device: torch.device, threads: int, dtype: torch.dtype) -> Environment:
     """The machine that this runs on."""
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else _processor()
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else processor()
     versions = {"torch": str(torch.__version__)}
     if backend == "onnxruntime":
         versions["onnxruntime"] = version("onnxruntime")
