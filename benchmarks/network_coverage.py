@@ -82,7 +82,7 @@ def as_graph(model: nn.Module, example: Any, groups: nw.Groups, keep: dict[str, 
         return {}
     result: dict[str, Any] = {"groups": len(more), "heads": sum(group.kind == "head" for group in more)}
     try:
-        small = nw.shrink_graph(model, example, groups, keep)
+        small = nw.shrink_graph(model, groups, keep, example)
     except nw.GroupError as error:
         return result | {"runs": False, "error": str(error)[:200]}
     mask(model, more, keep)

@@ -1,13 +1,17 @@
 """Bad input is named, with what to do."""
 
+import re
+
 import pytest
 import torch
 from torch import nn
+from torch.utils.data import DataLoader, IterableDataset, TensorDataset
 
 from niwaki.core import Group, GroupError, SignalError, Slice
 from niwaki.criteria import Fisher, Lamp, Magnitude, Random, Taylor
 from niwaki.signals import collect, probe, score
 from niwaki.structure.declare import weights
+from niwaki.train import reestimate_norms
 
 LOSS = nn.functional.cross_entropy
 
@@ -43,6 +47,62 @@ def test_what_is_missing():
     _fails("'gate_hessian_diag' is random; pass generator=", [_batch()], LOSS, needs={"gate_hessian_diag"})
     _fails("'input_norm' needs batches=", needs={"input_norm"})
     _fails("give loss=, .* or step=, .* but not both", [_batch()], LOSS, step=lambda m, b: b, needs={"grad"})
+
+
+ONE = _batch()
+NO_BATCHES = {
+    "is a single one, a tuple; give a list of batches": ONE,
+    "is a single one, a Tensor; give a list": ONE[0],
+    "is a single one, a dict; give a list": {"x": ONE[0], "y": ONE[1]},
+    "is a single one, a str; give a list": "train",
+    "is a TensorDataset, which gives single samples; put a DataLoader": TensorDataset(*ONE),
+    "cannot be read, it is of type int; give a list of batches or a DataLoader": 5,
+    "cannot be read, it is of type function;": LOSS,
+}
+
+
+@pytest.mark.parametrize("words", NO_BATCHES)
+def test_what_cannot_be_read_batch_by_batch(words):
+    model, batches = _model(), NO_BATCHES[words]
+    match = re.escape(f"batches= {words}")
+    _fails(match, batches, LOSS, needs={"grad"})
+    with pytest.raises(SignalError, match=match):
+        score(Taylor(), model, weights(model), batches, LOSS, per_batch=True)
+    with pytest.raises(SignalError, match=match):
+        probe(batches, LOSS)
+    with pytest.raises(SignalError, match=match):
+        reestimate_norms(nn.Sequential(nn.BatchNorm1d(3)), batches)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"loss": "mse"}, "loss= is 'mse'; give a function, such as torch.nn.functional.cross_entropy"),
+        ({"loss": nn.CrossEntropyLoss}, "loss= is the class CrossEntropyLoss; give a function, such as torch"),
+        ({"step": 0.5}, "step= is 0.5; give a function, such as one of model and batch that gives the loss"),
+    ],
+)
+def test_what_cannot_be_called(wrong, words):
+    _fails(words, [_batch()], needs={"grad"}, **wrong)
+    with pytest.raises(SignalError, match=words):
+        probe([_batch()], **wrong)
+
+
+def test_batches_may_come_from_anything_that_gives_them():
+    model = _model()
+    whole = collect(model, [ONE, ONE], LOSS, needs={"grad"}).of("grad", "0.weight")
+
+    class Stream(IterableDataset[object]):
+        def __iter__(self):
+            return iter([ONE, ONE])
+
+    class Numbered:
+        def __getitem__(self, i):
+            return [ONE, ONE][i]
+
+    for batches in (([*ONE], [*ONE]), Stream(), Numbered(), DataLoader(TensorDataset(*ONE), batch_size=5), iter([ONE])):
+        found = collect(model, batches, LOSS, needs={"grad"}).of("grad", "0.weight")
+        torch.testing.assert_close(found, whole)
 
 
 def test_signals_of_units_want_the_units():

@@ -42,7 +42,7 @@ def several():
     model = Several()
     example = {"right": torch.randn(2, 4), "left": torch.randn(2, 4), "twice": True}
     groups = nw.channels(model, example)
-    return model, example, groups, nw.shrink_graph(model, example, groups, alternate(groups))
+    return model, example, groups, nw.shrink_graph(model, groups, alternate(groups), example)
 
 
 def test_inputs_keep_their_names_and_outputs_their_structure():

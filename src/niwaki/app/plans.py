@@ -44,7 +44,7 @@ class Planner:
     def small(self, keep: Mapping[str, Tensor]) -> nn.Module:
         """The smaller model of a plan."""
         if self.request.graph:
-            return shrink_graph(self.model, self.example, self.groups, keep)
+            return shrink_graph(self.model, self.groups, keep, self.example)
         return shrink(self.model, self.groups, keep)
 
     def keep(self, scores: Mapping[str, Tensor], progress: Shown) -> Keep:

@@ -7,11 +7,31 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils.data import Dataset, IterableDataset
 
 from ..core.errors import SignalError
 
 Batch = Any
 """A tensor, or tuples, lists and mappings of batches; everything else in it is handed on as it is."""
+
+
+def check_batches(batches: object) -> None:
+    """Check that something can be read batch by batch; ``None`` stands for no batches.
+
+    Args:
+        batches: what was given for them.
+
+    Raises:
+        SignalError: it is one batch, gives single samples, or cannot be read.
+    """
+    kind = type(batches).__name__
+    pair = isinstance(batches, tuple) and batches and all(isinstance(one, Tensor) for one in batches)
+    if pair or isinstance(batches, Tensor | Mapping | str):
+        raise SignalError(f"batches= is a single one, a {kind}; give a list of batches, such as [(inputs, target)]")
+    if isinstance(batches, Dataset) and not isinstance(batches, IterableDataset):
+        raise SignalError(f"batches= is a {kind}, which gives single samples; put a DataLoader around it")
+    if batches is not None and not (hasattr(batches, "__iter__") or hasattr(batches, "__getitem__")):
+        raise SignalError(f"batches= cannot be read, it is of type {kind}; give a list of batches or a DataLoader")
 
 
 def map_tensors(batch: Batch, change: Callable[[Tensor], Any]) -> Batch:

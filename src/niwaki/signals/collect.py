@@ -12,7 +12,7 @@ from ..core.group import Group, check_groups, tensors_of
 from ..core.names import parameters_of
 from ..core.signals import Signals
 from .activations import input_norms
-from .batches import Batch, readable_again
+from .batches import Batch, check_batches, readable_again
 from .curvature import hessian_diagonal, hessian_times
 from .flow import synaptic_flow
 from .forward import forward_only
@@ -20,7 +20,7 @@ from .gradients import PER_BATCH, batch_gradients
 from .noise import check_generator, uniform_noise
 from .per_sample import squared_gradients
 from .processes import is_shared
-from .pure import Loss, PureLoss, Step, measuring, pure_loss, step_from
+from .pure import Loss, PureLoss, Step, check_functions, measuring, pure_loss, step_from
 from .unit_gates import GATE_KINDS, check_whole_groups, gated_loss
 
 FROM_LOSS = frozenset({"grad", "grad_sq", "hessian_grad", "hessian_diag", *PER_BATCH, *GATE_KINDS})
@@ -60,6 +60,8 @@ def chosen_tensors(model: nn.Module, tensors: Sequence[Group] | Collection[str] 
 def _check_needs(
     needs: frozenset[str], batches: object, loss: object, step: object, generator: torch.Generator | None
 ) -> None:
+    check_batches(batches)
+    check_functions(loss, step)
     if unknown := needs - KINDS:
         raise SignalError(
             f"nobody knows how to collect {', '.join(sorted(map(repr, unknown)))}; known signals: "

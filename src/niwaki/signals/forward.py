@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from ..core.names import bare_model
-from .batches import Batch, on_device
+from .batches import Batch, check_batches, on_device
 from .gradients import check_count
 from .pure import Stepper, arguments, detached_state, pair
 
@@ -55,6 +55,7 @@ def run_forward(model: nn.Module, forward: Forward, batches: Iterable[Batch]) ->
         forward: calls it on a batch.
         batches: the batches; none at all is an error.
     """
+    check_batches(batches)
     inner, count = bare_model(model), 0
     stepper, held = Stepper(inner, forward), next(chain(inner.parameters(), inner.buffers()), None)
     with torch.no_grad():

@@ -12,9 +12,9 @@ from ..core.contracts import Probe
 from ..core.errors import SignalError
 from ..core.group import Group
 from ..core.signals import Signals
-from .batches import Batch
+from .batches import Batch, check_batches
 from .collect import collect
-from .pure import Loss, Step
+from .pure import Loss, Step, check_functions
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,13 +56,16 @@ def probe(
         A function of a model and the needed kinds of signal.
 
     Raises:
-        SignalError: the batches are an iterator, which can be read only once.
+        SignalError: there are no batches, or they are an iterator, which can be read only once.
 
     >>> model = nn.Linear(2, 1, bias=False)
     >>> measure = probe([(torch.ones(3, 2), torch.zeros(3, 1))], nn.functional.mse_loss)
     >>> measure(model, frozenset({"grad_sq"})).of("grad_sq", "weight").shape
     torch.Size([1, 2])
     """
-    if iter(batches) is batches:
-        raise SignalError("a probe reads its batches again and again; give a list or a DataLoader, not an iterator")
+    check_batches(batches)
+    check_functions(loss, step)
+    if batches is None or iter(batches) is batches:
+        given = "None" if batches is None else "an iterator"
+        raise SignalError(f"a probe reads its batches again and again; give a list or a DataLoader, not {given}")
     return _DataProbe(batches, loss, step, tensors, generator, reduce)

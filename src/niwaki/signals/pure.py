@@ -22,6 +22,25 @@ Step = Callable[[nn.Module, Batch], Tensor]
 """``step(model, batch)``: the mean loss of a batch, for models that want more than ``loss(model(inputs), target)``."""
 
 
+_FUNCTIONS = {"loss": "torch.nn.functional.cross_entropy", "step": "one of model and batch that gives the loss"}
+
+
+def check_functions(loss: object, step: object) -> None:
+    """Check that a loss and a step can be called, where they are given.
+
+    Args:
+        loss: what was given for one.
+        step: likewise.
+
+    Raises:
+        SignalError: it is a name, or a class.
+    """
+    for (name, like), given in zip(_FUNCTIONS.items(), (loss, step), strict=True):
+        if given is not None and (isinstance(given, type) or not callable(given)):
+            seen = f"the class {given.__name__}" if isinstance(given, type) else repr(given)
+            raise SignalError(f"{name}= is {seen}; give a function, such as {like}")
+
+
 def pair(batch: Batch) -> tuple[Any, Any]:
     """Inputs and target of a batch.
 

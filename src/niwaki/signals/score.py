@@ -12,7 +12,7 @@ from ..core.errors import SignalError
 from ..core.group import Group, check_groups
 from ..core.names import parameters_of
 from ..core.signals import Signals
-from .batches import Batch
+from .batches import Batch, check_batches
 from .collect import collect
 from .gradients import check_count
 from .processes import in_step, is_shared
@@ -92,6 +92,7 @@ def score(
 
     if not per_batch:
         return measure(batches)
+    check_batches(batches)
     if batches is None:
         raise SignalError("per_batch=True averages the scores of batches; pass batches=")
     device = next(model.parameters()).device

@@ -59,7 +59,7 @@ def _passing(model: nn.Module) -> set[str]:
 
 @torch.no_grad()
 def shrink_graph(
-    model: nn.Module, example: Example, groups: Sequence[Group], keep: Mapping[str, Tensor]
+    model: nn.Module, groups: Sequence[Group], keep: Mapping[str, Tensor], example: Example
 ) -> fx.GraphModule:
     """A smaller model as a graph of operators, for models whose own code fixes sizes that no attribute controls.
 
@@ -75,9 +75,9 @@ def shrink_graph(
 
     Args:
         model: the model. It stays as it is.
-        example: a tensor, a tuple of positional inputs or a mapping of keyword inputs: the graph is called likewise.
         groups: its groups from `discover`, `channels` or `heads`, with ``graph=True`` also those that `shrink` refuses.
         keep: ``[size]`` booleans per group name, ``True`` = kept; groups without an entry stay whole.
+        example: a tensor, a tuple of positional inputs or a mapping of keyword inputs: the graph is called likewise.
 
     Returns:
         The graph, a `torch.fx.GraphModule`; `nw.save_program` stores it. A `GroupError` if groups and model do not
@@ -93,7 +93,7 @@ def shrink_graph(
     >>> from niwaki.structure import channels
     >>> model, example = Flat(), torch.zeros(1, 1, 2, 2)
     >>> groups = channels(model, example, graph=True)
-    >>> small = shrink_graph(model, example, groups, {"first": torch.tensor([True, False, True, False])})
+    >>> small = shrink_graph(model, groups, {"first": torch.tensor([True, False, True, False])}, example)
     >>> small.last.weight.shape, small(torch.zeros(3, 1, 2, 2)).shape
     (torch.Size([2, 8]), torch.Size([3, 2]))
     """

@@ -140,7 +140,7 @@ def _check_code(groups: Sequence[Group], keep: Mapping[str, Tensor]) -> None:
     if names:
         raise GroupError(
             f"the model's own code fixes sizes that units of {', '.join(map(repr, names[:5]))} have, and no attribute "
-            "controls them; nw.shrink_graph(model, example, groups, keep) makes a graph that can lose them"
+            "controls them; nw.shrink_graph(model, groups, keep, example) makes a graph that can lose them"
         )
 
 
