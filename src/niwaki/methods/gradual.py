@@ -18,7 +18,7 @@ from ..moves.timeline import Event, Timeline
 from ..train.plan import Plan
 from ..train.sparsifier import Sparsifier
 from ..train.values import Values, values_on_return
-from .start import all_kept, check_steps, densities, usual_allocator
+from .start import all_kept, check_reachable, check_steps, densities, usual_allocator
 
 
 def _ranked_together(groups: Sequence[Group]) -> Allocator:
@@ -70,9 +70,11 @@ def gmp(
     curve = cubic(1.0, density, last - first, first)
     at = [*range(first + every, last, every), last]
     allocator, criterion = allocator or _ranked_together(groups), criterion or Magnitude()
+    shares = densities(groups, curve, density, at)
+    check_reachable(groups, allocator, shares)
     events = tuple(
         Event(step, (Prune(criterion, allocator, share),), "train" if step == last else "prune", window=every)
-        for step, share in zip(at, densities(groups, curve, density, at), strict=True)
+        for step, share in zip(at, shares, strict=True)
     )
     plan = Plan(all_kept(groups), Timeline(events, start="prune"), Values(remembers=False), steps=steps)
     return Sparsifier(model, groups, plan, seed=seed, probe=probe, example=example)
@@ -118,6 +120,7 @@ def acdc(
     check_shares(**{f"compress[{n}]": share for n, share in enumerate(compress)})
     check_shares(**{f"decompress[{n}]": share for n, share in enumerate(decompress)})
     prune = Prune(criterion or Magnitude(), allocator or _ranked_together(groups), density)
+    check_reachable(groups, prune.allocator, [density])
     phases = sorted([(share, True) for share in compress] + [(share, False) for share in decompress])
     check_steps(steps, 4 * len(phases), f"a schedule of {len(phases)} phases")
     events = tuple(

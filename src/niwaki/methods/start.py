@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from ..allocate import ErdosRenyiKernel, Patterned, Uniform, check_density
 from ..core.checks import check_counts
 from ..core.contracts import Allocator, Criterion, Probe, Schedule, check_allocator, check_criterion
-from ..core.errors import TrainError
+from ..core.errors import BudgetError, TrainError
 from ..core.group import Group, check_groups, check_listed, tensors_of
 from ..core.names import parameters_of
 from ..core.signals import Signals
@@ -95,6 +95,26 @@ def densities(groups: Sequence[Group], curve: Schedule, final: float, at: Sequen
     return [final if all(group.pattern for group in groups) else curve(step) for step in at]
 
 
+def check_reachable(groups: Sequence[Group], allocator: Allocator, shares: Sequence[float]) -> None:
+    """Let an allocator refuse now what it would refuse in the midst of a run.
+
+    Args:
+        groups: the groups.
+        allocator: how many of their units stay.
+        shares: the densities of a descent, falling; what can be met at both ends can be met in between.
+
+    Raises:
+        BudgetError: one cannot be met.
+    """
+    check_allocator(allocator)
+    scores = {group.name: torch.zeros(1).expand(group.size) for group in groups}
+    allocator(groups, scores, shares[-1])
+    try:
+        allocator(groups, scores, shares[0])
+    except BudgetError as error:
+        raise BudgetError(f"on the way from dense down to {shares[-1]:g}: {error}") from error
+
+
 def descent(
     groups: Sequence[Group], reach: int, density: float, criterion: Criterion, allocator: Allocator | None
 ) -> list[Event]:
@@ -104,6 +124,7 @@ def descent(
     """
     allocator, count = allocator or usual_allocator(groups), min(30, reach)
     shares = densities(groups, geometric(1.0, density, max(1, count)), density, range(1, count + 1))
+    check_reachable(groups, allocator, shares)
     window = max(1, reach // max(1, count))
     stages = ["prune"] * (count - 1) + ["estimate"]
     prunes = [(Prune(criterion, allocator, share),) for share in shares]
