@@ -1,5 +1,7 @@
 """A density that no plan can meet is refused before the run, not where the descent comes upon it."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import nn
@@ -43,6 +45,19 @@ def test_what_stands_in_the_way_from_dense_is_named(method):
     with pytest.raises(BudgetError, match=words):
         GRADUAL[method](model, groups, density=0.3, allocator=small)
     assert GRADUAL["acdc"](model, groups, density=0.3, allocator=small).plan.steps == 100
+
+
+def test_a_descent_of_groups_that_keep_multiples_runs_to_its_end():
+    # Some steps of the descent ask for one unit more than the step before could keep.
+    model = nn.Sequential(nn.Linear(5, 20), nn.ReLU(), nn.Linear(20, 3))
+    (group,) = nw.channels(model, torch.zeros(1, 5))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    pruned = nw.gmp(model, [replace(group, multiple_of=2)], density=0.5, steps=44, every=1).attach(optimizer)
+    for _ in range(44):
+        optimizer.zero_grad()
+        model(torch.randn(4, 5)).square().mean().backward()
+        optimizer.step()
+    assert pruned.density == 0.5
 
 
 @pytest.mark.parametrize("method", GRADUAL)

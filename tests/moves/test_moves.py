@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from niwaki.allocate import Global
-from niwaki.core import Context, Group, Pattern, Slice, TrainError, kept_gates
+from niwaki.core import BudgetError, Context, Group, Pattern, Slice, TrainError, kept_gates
 from niwaki.criteria import Magnitude
 from niwaki.moves import Drop, Event, Explore, Grow, Prune, Restore, Timeline, merged, play
 
@@ -121,6 +121,25 @@ def test_prune_then_grow_keeps_the_count(sizes, fraction, scope, seed):
             assert dropped[name].count("1") == active - max(0, expected)
             assert regrown[name].count("1") == active
     assert sum(t.count("1") for t in regrown.values()) == sum(int(k.sum()) for k in home.values())
+
+
+def test_groups_of_portions_are_pruned_on_where_they_kept_fewer_than_asked():
+    # 0.9 asks for 9, and two portions of 4 stay; 0.89 asks for 9 once more, of the 8 that are left.
+    one = group("a", 10, multiple_of=4)
+    scores = {"a": torch.arange(10.0)}
+    home, left = bits("1111111111"), []
+    for density in (0.9, 0.89, 0.8, 0.75, 0.7, 0.4):
+        kept = after([Prune(SCORE, Global(), density)], context([one], scores, {"a": home}))["a"]
+        home = bits(kept)
+        left.append(kept.count("1"))
+    assert left == [8, 8, 8, 8, 4, 4]
+
+
+def test_what_is_gone_does_not_come_back():
+    around = context([group("a", 10)], {"a": torch.arange(10.0)}, {"a": bits("1110000000")})
+    assert after([Prune(SCORE, Global(), 0.3)], around) == {"a": "1110000000"}
+    with pytest.raises(BudgetError, match="a density of 0.5 asks for 5 of 10 units, but the groups can keep 1 to 3"):
+        after([Prune(SCORE, Global(), 0.5)], around)
 
 
 def test_pruning_twice_at_one_density_is_pruning_once():

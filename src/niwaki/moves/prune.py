@@ -36,11 +36,18 @@ class Prune:
         """The one criterion."""
         return (self.criterion,)
 
+    def _within(self, context: Context) -> float:
+        # Groups that keep multiples of units may have kept fewer than asked before, and what is gone stays gone.
+        left = sum(int(context.home[group.name].sum()) for group in context.groups)
+        size = sum(group.size for group in context.groups)
+        portions = sum(group.multiple_of - 1 for group in context.groups)
+        return min(self.density, left / size) if round(self.density * size) <= left + portions else self.density
+
     def __call__(self, gates: GateMap, context: Context) -> dict[str, Gates]:
         """The gates with only the kept units active."""
         scores = {
             g.name: context.score(self.criterion, g).masked_fill(~context.home[g.name], -torch.inf)
             for g in context.groups
         }
-        keep = self.allocator(context.groups, scores, self.density)
+        keep = self.allocator(context.groups, scores, self._within(context))
         return {name: kept_gates(kept & context.home[name]) for name, kept in keep.items()}

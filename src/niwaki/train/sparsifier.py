@@ -213,7 +213,7 @@ class Sparsifier:
         try:
             yield self.model
         finally:
-            if was_small:
+            if was_small or self.step:  # a run that was loaded in the block goes on as small as the saved one was
                 narrow(self)
 
     def state_dict(self) -> dict[str, Any]:
