@@ -171,7 +171,7 @@ def test_too_low_a_density_says_what_can_be_reached():
     with pytest.raises(BudgetError) as caught:
         Uniform().counts(groups, 0.05)
     message = str(caught.value)
-    assert "density of 0.05 asks for 2 of 40 units, but the groups can keep 5 to 40" in message
+    assert "the density asks for 2 of 40 units, but the groups can keep 5 to 40" in message
     assert "(density 0.125 to 1)" in message
     assert "conv: 3 to 10 of 10, fc: 2 to 30 of 30" in message
 

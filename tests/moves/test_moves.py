@@ -138,7 +138,7 @@ def test_groups_of_portions_are_pruned_on_where_they_kept_fewer_than_asked():
 def test_what_is_gone_does_not_come_back():
     around = context([group("a", 10)], {"a": torch.arange(10.0)}, {"a": bits("1110000000")})
     assert after([Prune(SCORE, Global(), 0.3)], around) == {"a": "1110000000"}
-    with pytest.raises(BudgetError, match="a density of 0.5 asks for 5 of 10 units, but the groups can keep 1 to 3"):
+    with pytest.raises(BudgetError, match="the density asks for 5 of 10 units, but the groups can keep 1 to 3"):
         after([Prune(SCORE, Global(), 0.5)], around)
 
 

@@ -61,7 +61,7 @@ def unreachable(groups: Sequence[Group], count: int, ends: Mapping[str, tuple[in
     shown = ", ".join(f"{g.name}: {ends[g.name][0]} to {ends[g.name][1]} of {g.size}" for g in groups[:6])
     more = f", and {len(groups) - 6} more groups" if len(groups) > 6 else ""
     return BudgetError(
-        f"a density of {count / units:.6g} asks for {count} of {units} units, but the groups can keep {low} to {high} "
+        f"the density asks for {count} of {units} units, but the groups can keep {low} to {high} "
         f"(density {low / units:.6g} to {high / units:.6g}); {shown}{more}. Ask for a density in between, "
         "change fixed densities and least shares, or leave groups out"
     )
