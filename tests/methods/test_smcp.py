@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F
 
+from niwaki.allocate import Parameters
 from niwaki.core import BudgetError, GroupError, TrainError
+from niwaki.measure import counted
 from niwaki.methods import smcp
-from niwaki.structure import shrink
+from niwaki.structure import channels, shrink, shrink_graph
 
 from ..train.loops import batch, train
 from .widths import SIZES, limit, network, paid, staircase
@@ -107,6 +110,18 @@ def test_bad_arguments_are_named(switches, error, words):
     model, groups = network()
     with pytest.raises(error, match=words):
         smcp(model, groups, **({"budget": limit(0.3), "steps": 90, "every": 8} | switches))
+
+
+def test_the_sparsifier_s_own_groups_cut_nothing():
+    # They hold what is masked, and a model cut by them would be out of joint.
+    model, example = nn.Sequential(nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 2)), torch.zeros(1, 4)
+    groups, prices = channels(model, example), counted(model, example).parameters
+    trained = smcp(model, groups, budget=Parameters(0.6, prices), steps=40, every=5)
+    keep = {"0": torch.arange(6) < 3}
+    for cut in (shrink, partial(shrink_graph, example=example)):
+        with pytest.raises(GroupError, match="group '0' holds only a part .* shrink with the groups that the method"):
+            cut(model, trained.groups, keep)
+        assert cut(model, groups, keep)(example).shape == (1, 2)
 
 
 def test_channels_that_nothing_reads_are_refused():

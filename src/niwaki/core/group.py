@@ -66,6 +66,7 @@ class Group:
     would remove nothing (the pole and the step of a state). ``sizes`` are the numbers in the model's code that fall
     with the units; ``needs_graph`` says that the code has sizes which no attribute controls, so that only a graph made
     of it can lose units. ``dynamics`` says, for states, how their linear systems are read from the parameters.
+    ``whole`` is false where slices were left out, so that the group is good for masks and nothing can be cut by it.
     """
 
     name: str
@@ -80,6 +81,7 @@ class Group:
     sizes: tuple[Size, ...] = ()
     dynamics: Dynamics | None = None
     needs_graph: bool = False
+    whole: bool = True
 
 
 @dataclass(frozen=True, eq=False, repr=False)

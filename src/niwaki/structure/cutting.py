@@ -83,9 +83,15 @@ def check_keep(groups: Sequence[Group], keep: Mapping[str, Tensor]) -> None:
 
     Raises:
         BudgetError: a count that its group does not allow.
+        GroupError: a group that is good for masks alone.
     """
     check_rows(groups, keep)
     for group in groups:
+        if not group.whole:
+            raise GroupError(
+                f"group {group.name!r} holds only a part of what its units are, for soft masks; shrink with the groups "
+                "that the method was given, which have the same names"
+            )
         name, count = group.name, int(keep[group.name].sum()) if group.name in keep else group.size
         if count == 0:
             raise BudgetError(f"keep[{name!r}] removes all {group.size} units; something must stay")

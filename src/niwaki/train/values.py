@@ -54,7 +54,7 @@ def readers(groups: Sequence[Group]) -> list[Group]:
 
     Straight-through gates want this for channels: were the rows and the norm of a channel masked too, it would put out
     zeros, and no hidden value would get a gradient. A model without a unit's readers is a model without the unit, so
-    `shrink` takes the groups as they were.
+    `shrink` takes the groups as they were, and refuses these.
 
     Args:
         groups: groups whose slices have roles, from `channels` or `heads`.
@@ -66,7 +66,7 @@ def readers(groups: Sequence[Group]) -> list[Group]:
         GroupError: a group of which no slice is known to read its units.
     """
     found = [
-        replace(g, slices=tuple(where for where in g.slices if where.role == "in"), buffers=(), sizes=())
+        replace(g, slices=tuple(where for where in g.slices if where.role == "in"), buffers=(), sizes=(), whole=False)
         for g in groups
     ]
     for group in found:
