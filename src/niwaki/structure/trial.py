@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from functools import cache
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch._ops import OpOverload
 
@@ -49,16 +51,39 @@ class Difference:
 _PARTED = ("aten::slice", "aten::split", "aten::split_with_sizes", "aten::unsafe_split")
 
 
-def _is_parted(trial: Trial) -> bool:
-    """Whether pieces are taken of an axis that is cut: their lengths may fit one choice of units and no other."""
+def _in_groups(trial: Trial) -> NDArray[np.bool_]:
     units = np.zeros(len(trial.roots), bool)
     for _, members in trial.groups:
         units[members] = True
+    return units
+
+
+def _is_cut(axis: Axis | None, trial: Trial, units: NDArray[np.bool_]) -> bool:
+    return axis is not None and axis.ids is not None and bool(units[trial.roots[axis.ids]].any())
+
+
+def _is_parted(trial: Trial) -> bool:
+    """Whether pieces are taken of an axis that is cut: their lengths may fit one choice of units and no other."""
+    units = _in_groups(trial)
     return any(
-        axis is not None and axis.ids is not None and bool(units[trial.roots[axis.ids]].any())
+        _is_cut(axis, trial, units)
         for made in trial.made
         if trial.recording.calls[made.place].op._schema.name in _PARTED
         for axis in (*_pieces(trial.recording.calls[made.place], made), made.source)
+    )
+
+
+def _has_idle(trial: Trial) -> bool:
+    """Whether a call on which no output depends reads what is cut: no rule was asked whether it can."""
+    calls, needed = trial.recording.calls, {made.place for made in trial.made}
+    idle = {ref.number for place, call in enumerate(calls) if place not in needed for ref in call.given}
+    if not idle:
+        return False
+    units = _in_groups(trial)
+    return any(
+        ref is not None and ref.number in idle and any(_is_cut(axis, trial, units) for axis in axes or ())
+        for made in trial.made
+        for ref, axes in zip(calls[made.place].outs, made.axes, strict=True)
     )
 
 
@@ -75,6 +100,15 @@ def _counts(groups: Sequence[Group]) -> Iterator[int]:
     for group in groups:
         most = max(1, group.size - 2)
         yield 1 + (most // 2 + seen[group.size] * (most // 3 + 1)) % most
+        seen[group.size] += 1
+
+
+def _uneven_counts(groups: Sequence[Group]) -> Iterator[int]:
+    """How many units each group loses so that neither two nor three divides what stays, where that can be."""
+    seen = Counter[int]()
+    for group in groups:
+        found = [loss for loss in range(1, group.size - 1) if math.gcd(group.size - loss, 6) == 1] or [1]
+        yield found[seen[group.size] % len(found)]
         seen[group.size] += 1
 
 
@@ -101,11 +135,14 @@ def choices(trial: Trial) -> Iterator[dict[str, Tensor]]:
     """Choices of units: of each group some at random places; where pieces are taken, also others, and uneven counts.
 
     A piece of fixed length cannot fit the units of both choices, one of a fixed share not groups that lose none, one,
-    two ... units. Little groups, which all lose one, are also tried in turns, so that two tied by code are told apart.
+    two ... units. Calls on which no output depends are followed by no rule, and tried on counts that little divides.
+    Little groups, which all lose one, are also tried in turns, so that two tied by code are told apart.
     """
     generator, groups = torch.Generator().manual_seed(0), [group for group, _ in trial.groups]
     rows = {g.name: _row(g.size, loss, generator) for g, loss in zip(groups, _counts(groups), strict=True)}
     yield rows
+    if _has_idle(trial):
+        yield {g.name: _row(g.size, loss, generator) for g, loss in zip(groups, _uneven_counts(groups), strict=True)}
     little = [group for group in groups if group.size <= _LITTLE]
     if _is_parted(trial):
         yield {g.name: _other(g, rows[g.name]) for g in groups}
