@@ -228,6 +228,34 @@ def test_tensors_made_in_the_forward_follow_the_device_of_the_inputs():
     assert copy.deepcopy(graph).to("meta")(torch.zeros(3, 4, device="meta")).shape == (3, 3)
 
 
+class Recurrent(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.first, self.last = nn.Linear(4, 6), nn.Linear(5, 2)
+        self.lstm, self.gru = nn.LSTM(6, 8, batch_first=True), nn.GRU(8, 5, batch_first=True)
+
+    def forward(self, x):
+        return self.last(self.gru(self.lstm(self.first(x))[0])[0][:, -1])
+
+
+def test_gradients_flow_through_recurrent_cells_as_in_the_smaller_class(tmp_path):
+    # The cells write on the pieces of their gates.
+    model, example = Recurrent().double().eval(), torch.randn(2, 3, 4, dtype=torch.double)
+    groups = nw.channels(model, example)
+    keep = alternate(groups)
+    small, graph = nw.shrink(model, groups, keep), nw.shrink_graph(model, groups, keep, example)
+    x = torch.randn(5, 3, 4, dtype=torch.double)
+    for made_of in (small, graph):
+        made_of(x).square().sum().backward()
+    wanted = {name: parameter.grad for name, parameter in small.named_parameters()}
+    found = {name: parameter.grad for name, parameter in graph.named_parameters()}
+    assert found.keys() == wanted.keys()
+    for name, gradient in wanted.items():
+        torch.testing.assert_close(found[name], gradient)
+    nw.save_program(graph, tmp_path / "program", example)
+    torch.testing.assert_close(nw.load_program(tmp_path / "program")(x), small(x))
+
+
 def test_a_graph_is_stored_as_a_program(tmp_path):
     model, example = made("swin", batch=2)
     groups = nw.heads(model, example, graph=True)

@@ -93,7 +93,10 @@ def _split(site: _Site) -> Written:
     ref = site.call.args["self"]
     dim = int(site.call.args.get("dim", 0)) % len(site.shape("self"))
     sizes = [shape[dim] for shape in site.outs if shape is not None]
-    return Written(torch.ops.aten.split_with_sizes.default, {"self": ref, "split_sizes": sizes, "dim": dim}, site.outs)
+    # Where recurrent cells write on the pieces, autograd wants them apart.
+    apart = "unsafe" in site.call.op._schema.name
+    op = torch.ops.aten.unsafe_split_with_sizes if apart else torch.ops.aten.split_with_sizes
+    return Written(op.default, {"self": ref, "split_sizes": sizes, "dim": dim}, site.outs)
 
 
 def _convolution(site: _Site) -> Written:
