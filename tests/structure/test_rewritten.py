@@ -244,7 +244,7 @@ def test_gradients_flow_through_recurrent_cells_as_in_the_smaller_class(tmp_path
     groups = nw.channels(model, example)
     keep = alternate(groups)
     small, graph = nw.shrink(model, groups, keep), nw.shrink_graph(model, groups, keep, example)
-    x = torch.randn(5, 3, 4, dtype=torch.double)
+    x = torch.randn(2, 3, 4, dtype=torch.double)
     for made_of in (small, graph):
         made_of(x).square().sum().backward()
     wanted = {name: parameter.grad for name, parameter in small.named_parameters()}
@@ -252,7 +252,7 @@ def test_gradients_flow_through_recurrent_cells_as_in_the_smaller_class(tmp_path
     assert found.keys() == wanted.keys()
     for name, gradient in wanted.items():
         torch.testing.assert_close(found[name], gradient)
-    nw.save_program(graph, tmp_path / "program", example)
+    nw.save_program(graph, tmp_path / "program", example, dynamic_batch=False)
     torch.testing.assert_close(nw.load_program(tmp_path / "program")(x), small(x))
 
 
