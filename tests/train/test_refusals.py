@@ -39,6 +39,15 @@ def test_a_model_changed_after_its_groups_were_made_is_refused():
         static(model, groups, density=0.5)
 
 
+def test_a_model_that_was_moved_is_named_with_both_places():
+    model = net()
+    sparsifier = static(model, weights(model), density=0.5).attach(OPTIMIZERS["sgd"](model.parameters()))
+    hook = sparsifier._gradient_hook("0.weight")
+    assert torch.equal(hook(torch.ones_like(model[0].weight)), sparsifier.masks()["0.weight"].float())
+    with pytest.raises(TrainError, match=r"'0\.weight' is on meta and was on cpu when .* move the model first"):
+        hook(torch.ones_like(model[0].weight, device="meta"))
+
+
 def test_a_gradient_that_is_not_finite_stops_before_anything_changes():
     model = net()
     optimizer = OPTIMIZERS["adamw"](model.parameters())

@@ -234,6 +234,24 @@ def averaged_tensors(copy: nn.Module, tensors: Mapping[str, Tensor]) -> dict[str
     return {name: found[name].detach() for name in tensors}
 
 
+def check_place(name: str, gradient: Tensor, mask: Tensor) -> None:
+    """Check that a tensor is still where it was.
+
+    Args:
+        name: of the tensor.
+        gradient: its gradient.
+        mask: made with the sparsifier.
+
+    Raises:
+        TrainError: the model was moved meanwhile.
+    """
+    if gradient.device != mask.device:
+        raise TrainError(
+            f"{name!r} is on {gradient.device} and was on {mask.device} when the sparsifier was made; move the model "
+            "first, then make optimizer, groups and sparsifier, and load their states"
+        )
+
+
 def check_gradients(tensors: Mapping[str, nn.Parameter], step: int) -> None:
     """Check the gradients before they are applied.
 

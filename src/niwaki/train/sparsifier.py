@@ -235,7 +235,9 @@ class Sparsifier:
             if self._wants_dense_gradient() or (name not in self._body.partial and not self.is_exploring):
                 return None
             # Masked here and not only at the step: clipping must not count what will not be applied.
-            return gradient * self._body.learning(name)
+            mask = self._body.learning(name)
+            attaching.check_place(name, gradient, mask)
+            return gradient * mask
 
         return hook
 
