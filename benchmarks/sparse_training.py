@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from record import RESULTS, write
+from rich.console import Console
 
 from niwaki.app.progress import Silent
 from niwaki.app.run import resume, train
@@ -153,7 +154,7 @@ def cell(file: Path) -> dict[str, Any]:
 
 
 def run_all(given: argparse.Namespace) -> None:
-    begun = time.monotonic()
+    begun, heard = time.monotonic(), Silent(Console(stderr=True))  # of notes, such as of a precision that is slow here
     cells = [
         (name, 1.0 if name == "dense" else density, seed)
         for seed in given.seeds
@@ -169,9 +170,9 @@ def run_all(given: argparse.Namespace) -> None:
         out = folder(given, name, density, seed)
         chosen = settings(given, name, density, seed)
         if (out / "checkpoint.json").exists():
-            result = resume(out, {}, progress=Silent())
+            result = resume(out, {}, progress=heard)
         else:
-            result = train(chosen, out, overwrite=True, progress=Silent())
+            result = train(chosen, out, overwrite=True, progress=heard)
         print(f"{out.name}: {result['accuracy']:.4f} in {result['seconds']:.0f} s", flush=True)
 
 
