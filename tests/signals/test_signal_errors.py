@@ -55,7 +55,7 @@ NO_BATCHES = {
     "is a single one, a Tensor; give a list": ONE[0],
     "is a single one, a dict; give a list": {"x": ONE[0], "y": ONE[1]},
     "is a single one, a str; give a list": "train",
-    "is a TensorDataset, which gives single samples; put a DataLoader": TensorDataset(*ONE),
+    "is a TensorDataset, which gives its samples one by one; put a DataLoader": TensorDataset(*ONE),
     "cannot be read, it is of type int; give a list of batches or a DataLoader": 5,
     "cannot be read, it is of type function;": LOSS,
 }

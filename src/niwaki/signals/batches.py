@@ -29,7 +29,8 @@ def check_batches(batches: object) -> None:
     if pair or isinstance(batches, Tensor | Mapping | str):
         raise SignalError(f"batches= is a single one, a {kind}; give a list of batches, such as [(inputs, target)]")
     if isinstance(batches, Dataset) and not isinstance(batches, IterableDataset):
-        raise SignalError(f"batches= is a {kind}, which gives single samples; put a DataLoader around it")
+        remedy = "put a DataLoader around it (with batch_size=None if they are batches)"
+        raise SignalError(f"batches= is a {kind}, which gives its samples one by one; {remedy}")
     if batches is not None and not (hasattr(batches, "__iter__") or hasattr(batches, "__getitem__")):
         raise SignalError(f"batches= cannot be read, it is of type {kind}; give a list of batches or a DataLoader")
 
