@@ -157,6 +157,12 @@ def test_a_processor_of_other_instructions_is_told(tmp_path, monkeypatch):
     assert re.search(r"machine \S+ \S+ \(AVX512\), \d+ cores -> \S+ \S+ \(AVX2\), \d+ cores$", said)
 
 
+def test_a_pattern_has_its_own_density(tmp_path):
+    result = train(settings(method="static", steps=3, units="1:4"), tmp_path / "run")
+    assert result["density"] == 0.25
+    assert json.loads((tmp_path / "run" / "config.json").read_text())["density"] == 0.25
+
+
 def test_a_run_in_another_thread_needs_no_signals(tmp_path):
     found = []
     worker = threading.Thread(target=lambda: found.append(train(settings(method="dense", steps=3), tmp_path / "run")))

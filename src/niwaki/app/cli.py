@@ -90,7 +90,7 @@ def train(
     data: Annotated[str | None, _option("Address: digits, npz:FILE, imagefolder:DIR, text:FILE, ...")] = None,
     method: Annotated[str | None, _option("dense, static, set, rigl, gmp, acdc, iee (default), halp, smcp.")] = None,
     units: Annotated[str | None, _option("weights, for a budget channels; 4x4, 2:4, heads, all, states.")] = None,
-    density: Annotated[float | None, _option("Share of the units that stays (0.1).")] = None,
+    density: Annotated[float | None, _option("Share of the units that stays (0.1, or that of an N:M pattern).")] = None,
     latency: Annotated[float | None, _option("In place of it: the share of the dense latency that may stay.")] = None,
     macs: Annotated[float | None, _option("Likewise of its multiplications; several may be given together.")] = None,
     parameters: Annotated[float | None, _option("Likewise of its parameters.")] = None,

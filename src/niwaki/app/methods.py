@@ -100,6 +100,16 @@ def criterion_named(name: str) -> Any:
 _STRUCTURES = {"channels": "channels", "heads": "heads", "all": "discover"}
 
 
+def usual_density(units: str) -> float:
+    """The share that stays if nobody says: what an N:M pattern has, and else a tenth.
+
+    >>> usual_density("2:4"), usual_density("weights")
+    (0.5, 0.1)
+    """
+    form = _UNITS.fullmatch(units)
+    return int(form[1]) / max(1, int(form[3])) if form is not None and form[2] == ":" else 0.1
+
+
 def groups_of(model: nn.Module, units: str, example: Tensor | None = None, *, graph: bool = False) -> Sequence[Group]:
     """The groups that a run prunes.
 

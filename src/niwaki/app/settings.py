@@ -8,6 +8,7 @@ from typing import Any
 
 from ..core.errors import BudgetError, TrainError
 from .budgets import Costs
+from .methods import usual_density
 
 _CHOICES = {
     "optimizer": ("sgd", "adamw"),
@@ -25,7 +26,7 @@ class Settings:
         data: their address.
         method: a name from `niwaki.app.methods.METHODS`.
         units: what is pruned: ``weights``, blocks such as ``4x4``, patterns such as ``2:4``, ``channels``, ``heads``.
-        density: the share that stays; 0.1 if nothing is asked.
+        density: the share that stays; if nothing is asked 0.1, or what an N:M pattern has.
         latency: in place of it, the share of the dense model's latency that may stay.
         macs: likewise of its multiplications; several costs may be given together.
         parameters: likewise of its parameters.
@@ -87,7 +88,9 @@ class Settings:
     @property
     def asked_density(self) -> float | None:
         """The density asked for, unless it is a budget of costs."""
-        return None if self.costs.shares else 0.1 if self.density is None else self.density
+        if self.costs.shares:
+            return None
+        return usual_density(self.units) if self.density is None else self.density
 
     def __post_init__(self) -> None:
         if self.costs.shares and self.density is not None:
