@@ -97,7 +97,7 @@ def test_states_are_cut_and_compared_on_inputs_that_say_something(model, tmp_pat
 
     monkeypatch.setattr("niwaki.app.one_shot.export_onnx", noted)
     done = niwaki(
-        "prune", model, "--unit", "states", "--criterion", "last", "--density", 0.67, "--onnx", tmp_path / "net.onnx",
+        "prune", model, "--units", "states", "--criterion", "last", "--density", 0.67, "--onnx", tmp_path / "net.onnx",
         "--save", tmp_path / "small", "--json",
     )  # fmt: skip
     assert done.exit_code == 0, done.output
@@ -121,8 +121,8 @@ def test_in_words():
         (["python:torch.nn:Flatten"], "give --data, or the size of an input"),
         ([CNN, "--input", "1x8x8", "--density", 0], "density"),
         ([CNN, "--input", "1x8x8", "--density", 1.5], "density"),
-        ([CNN, "--input", "1x8x8", "--unit", "atoms"], "the units 'atoms' are unknown"),
-        ([CNN, "--input", "1x8x8", "--unit", "heads"], "has no heads that can be cut"),
+        ([CNN, "--input", "1x8x8", "--units", "atoms"], "the units 'atoms' are unknown"),
+        ([CNN, "--input", "1x8x8", "--units", "heads"], "has no heads that can be cut"),
         ([CNN, "--input", "1x8x8", "--criterion", "guess"], "the criterion 'guess' is unknown"),
         ([CNN, "--input", "1x8x8", "--share-of", "luck"], "not of 'luck'"),
         ([CNN, "--input", "1x8x8", "--share-of", "parameters", "--allocate", "uniform"], "take --allocate global"),
@@ -171,7 +171,7 @@ def test_inspect_shows_groups_and_reasons():
 
 
 def test_states_are_cut_by_last_as_from_python():
-    done = niwaki("prune", "zoo:s5", "--unit", "states", "--criterion", "last", "--density", 0.67, "--json")
+    done = niwaki("prune", "zoo:s5", "--units", "states", "--criterion", "last", "--density", 0.67, "--json")
     assert done.exit_code == 0, done.output
     result = json.loads(done.stdout)
     torch.manual_seed(0)

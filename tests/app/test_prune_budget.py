@@ -222,7 +222,7 @@ def test_stopped_while_measuring(monkeypatch):
         (["--latency", 0.5, "--backend", "onnx"], "did you mean 'onnxruntime'? Known: eager, compile, onnxruntime"),
         (["--macs", 0.001], "the budget cannot be met"),
         (["--macs", 0.5, "--allocate", "uniform", "--normalise", "l2"], "leave --normalise out"),
-        (["--latency", 0.5, "--unit", "heads"], "has no heads that can be cut"),
+        (["--latency", 0.5, "--units", "heads"], "has no heads that can be cut"),
     ],
 )
 def test_what_it_refuses(arguments, words):

@@ -14,7 +14,7 @@ def prune(
     model: Annotated[str, typer.Argument(help="Address: zoo:resnet20, timm:NAME, ...; or a folder by train or prune.")],
     *,
     data: Annotated[str | None, option("Address: digits, npz:FILE, ...; without data, weights alone decide.")] = None,
-    unit: Annotated[str, typer.Option(help="channels, heads, all of both, or states.")] = "channels",
+    units: Annotated[str, typer.Option(help="channels, heads, all of both, or states.")] = "channels",
     graph: Graph = False,
     criterion: Annotated[str | None, option("taylor with data, else magnitude; any criterion by its name.")] = None,
     density: Annotated[float | None, option("Share that stays (0.5).")] = None,
@@ -50,10 +50,10 @@ def prune(
 ) -> None:
     """Cut channels, heads or states in one shot: score, rank, shrink, prove, re-estimate, fine-tune, save."""
     given = {name: value for name, value in locals().items() if name in _ASKED}
-    _run(given | {"units": unit}, (save, onnx, report), overwrite, (as_json, quiet, debug))
+    _run(given, (save, onnx, report), overwrite, (as_json, quiet, debug))
 
 
-_ASKED = {"model", "data", "criterion", "density", "share_of", "allocate", "normalise", "batches", "batch",
+_ASKED = {"model", "data", "units", "criterion", "density", "share_of", "allocate", "normalise", "batches", "batch",
           "reestimate", "finetune", "lr", "graph", "size", "seed", "threads", "device", "latency", "macs", "parameters",
           "backend", "table", "save_table", "latency_batch", "min_share"}  # fmt: skip
 
