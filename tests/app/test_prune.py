@@ -219,5 +219,5 @@ def test_inspect_marks_what_only_a_graph_can_lose(flat):
 
 
 def test_a_graph_is_not_fine_tuned():
-    with pytest.raises(TrainError, match="fine-tune it without --graph"):
+    with pytest.raises(TrainError, match="fine-tune without --graph, and no program"):
         Request(CNN, "digits", graph=True, finetune=3)

@@ -21,7 +21,7 @@ from niwaki.app.request import Request
 from niwaki.app.run import train
 from niwaki.app.saved import is_trained, open_model
 from niwaki.app.settings import Settings
-from niwaki.core.errors import AddressError, StoreError
+from niwaki.core.errors import AddressError, StoreError, TrainError
 
 CNN = "zoo:cnn?width=6"
 SETTINGS = Settings(CNN, "digits", method="dense", steps=12, batch=32, threads=1, seed=3)
@@ -166,3 +166,29 @@ def test_what_comes_trained_is_known_by_its_address(dense):
         assert is_trained(text)
     for text in (CNN, "timm:resnet18", "timm:resnet18?pretrained=false", "python:module:net"):
         assert not is_trained(text)
+
+
+@pytest.fixture(scope="module")
+def program(dense, tmp_path_factory):
+    return pruned(str(dense[0]), tmp_path_factory.mktemp("programs") / "graph", graph=True, data="digits")
+
+
+def test_a_program_is_looked_at_and_pruned_again(program, tmp_path):
+    whole, before = inspect_model(str(program), density=0.3), outputs(program)
+    assert [row["name"] for row in whole["layers"]] == ["conv1.weight", "conv2.weight", "conv3.weight", "linear.weight"]
+    assert whole["density"] == pytest.approx(0.3, abs=0.01)
+    made = cut(Request(str(program), "digits", density=0.5, criterion="magnitude", threads=1))
+    assert made.result["verified"]["same"] and made.request.graph  # nobody asked for one: nothing else can be made
+    assert torch.equal(outputs(program), before)
+    again = pruned(str(program), tmp_path / "again", data="digits")
+    less = inspect_model(str(again))
+    assert less["parameters"] == made.result["parameters"][1] < whole["parameters"]
+    torch.testing.assert_close(outputs(again), made.small(X))
+
+
+def test_a_program_is_not_trained(program, tmp_path):
+    with pytest.raises(TrainError, match=r"is a program, .* cannot be trained; train the model that it was made from"):
+        train(replace(SETTINGS, model=str(program)), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+    with pytest.raises(TrainError, match="fine-tune without --graph, and no program"):
+        cut(Request(str(program), "digits", finetune=3))

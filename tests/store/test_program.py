@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import io
 import pickle
 import random
@@ -228,3 +229,13 @@ def test_random_damage_is_an_error_or_harmless(written, tmp_path, monkeypatch):
         except StoreError:
             errors += 1
     assert errors > 110  # a third flips a bit, and half of the archive is padding between its records
+
+
+def test_a_program_is_in_eval_mode_for_good(tmp_path):
+    model = nn.Sequential(nn.Linear(4, 3), nn.Dropout(0.9)).eval()
+    save_program(model, tmp_path / "program", torch.ones(2, 4))
+    program, x = load_program(tmp_path / "program"), torch.randn(2, 4)
+    assert program.train() is program and program.eval() is program
+    torch.testing.assert_close(program.train()(x), model(x))
+    other = copy.deepcopy(program)
+    assert other.eval() is other

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -30,7 +31,7 @@ from .data import Data, load_data
 from .evaluation import check_fit, laid_out, loss_of
 from .methods import check_aim, groups_of, make_sparsifier, with_start
 from .progress import Shown
-from .saved import is_trained, open_model
+from .saved import is_program, is_trained, open_model
 from .settings import Settings
 
 
@@ -139,6 +140,18 @@ def _rehearse(make: Callable[..., Any], model: nn.Module, example: Tensor) -> No
         make(budget=[Macs(1.0, prices.macs)])
 
 
+def _model(settings: Settings, data: Data, device: torch.device) -> nn.Module:
+    if is_program(Path(settings.model)):
+        raise TrainError(
+            f"{settings.model!r} is a program, which computes what a model does in evaluation and cannot be trained; "
+            "train the model that it was made from"
+        )
+    model = open_model(settings.model, classes=len(data.classes), channels=data.channels)
+    check_fit(model, data, (settings.model, settings.data))
+    model.to(device)
+    return model.to(memory_format=torch.channels_last) if settings.channels_last else model
+
+
 def assemble(settings: Settings, progress: Shown, *, table: LatencyTable | None = None) -> Parts:
     """Load the data, make model, optimizer and sparsifier, and attach them.
 
@@ -156,11 +169,7 @@ def assemble(settings: Settings, progress: Shown, *, table: LatencyTable | None 
     device = device_named(settings.device)
     _seed_everything(settings.seed)
     data = load_data(settings.data)
-    model = open_model(settings.model, classes=len(data.classes), channels=data.channels)
-    check_fit(model, data, (settings.model, settings.data))
-    model.to(device)
-    if settings.channels_last:
-        model.to(memory_format=torch.channels_last)
+    model = _model(settings, data, device)
     data = data.to(device)
     batches = Batches(data, settings.batch, settings.seed)
     steps = settings.steps or max(1, round((settings.epochs or 0) * batches.per_epoch))

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 
 from ..core.contracts import Probe
 from ..core.costs import CostBudget
@@ -110,6 +110,13 @@ def usual_density(units: str) -> float:
     return int(form[1]) / max(1, int(form[3])) if form is not None and form[2] == ":" else 0.1
 
 
+def _also(model: nn.Module, units: str) -> dict[str, list[str]]:
+    """Of a graph of operators, whose layers are gone, every matrix."""
+    if units != "weights" or not isinstance(model, fx.GraphModule):
+        return {}
+    return {"also": [name for name, parameter in model.named_parameters() if parameter.dim() > 1]}
+
+
 def groups_of(model: nn.Module, units: str, example: Tensor | None = None, *, graph: bool = False) -> Sequence[Group]:
     """The groups that a run prunes.
 
@@ -128,7 +135,7 @@ def groups_of(model: nn.Module, units: str, example: Tensor | None = None, *, gr
     """
     structure = importlib.import_module("niwaki.structure")
     if units in ("weights", "states"):
-        declared: Sequence[Group] = getattr(structure, units)(model)
+        declared: Sequence[Group] = getattr(structure, units)(model, **_also(model, units))
         return declared
     if units in _STRUCTURES:
         if example is None:

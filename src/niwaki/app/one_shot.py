@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +36,7 @@ from .origin import Origin, origin_of, recorded_size, write_origin
 from .plans import planner
 from .progress import Shown, Silent, shown
 from .request import Request
-from .saved import open_model
+from .saved import is_program, open_model
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,6 +107,8 @@ def cut(request: Request, progress: Shown | None = None) -> Shot:
     Returns:
         The models and what was found. A refusal of any part comes as its error.
     """
+    if is_program(Path(request.model)):
+        request = replace(request, graph=True)  # what comes of a graph is a graph
     device = device_named(request.device)
     torch.manual_seed(request.seed)
     data = load_data(request.data) if request.data is not None else None

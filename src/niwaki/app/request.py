@@ -107,4 +107,6 @@ class Request:
         if self.finetune and self.data is None:
             raise TrainError("fine-tuning needs data; give --data")
         if self.graph and self.finetune:
-            raise TrainError("a graph computes what the model does in evaluation; fine-tune it without --graph")
+            raise TrainError(
+                "a graph computes what the model does in evaluation; fine-tune without --graph, and no program"
+            )

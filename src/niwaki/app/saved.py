@@ -15,7 +15,8 @@ from .models import load_model
 from .origin import read_origin
 
 
-def _is_program(path: Path) -> bool:
+def is_program(path: Path) -> bool:
+    """Whether a file or folder holds a program, which computes what a model does in evaluation and nothing else."""
     return path.is_file() and path.suffix == ".pt2" or (path / "program.pt2").is_file()
 
 
@@ -74,7 +75,7 @@ def open_model(
         AddressError: a folder without a model, or one that cannot be built from what is known.
     """
     path = Path(text)
-    if _is_program(path):
+    if is_program(path):
         return load_program(path)
     if _is_saved(path):
         return _saved(path, dense)

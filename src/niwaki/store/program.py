@@ -15,6 +15,7 @@ import platform
 import re
 import zipfile
 from pathlib import Path
+from types import MethodType
 
 import torch
 from torch import nn
@@ -165,15 +166,23 @@ def _checked(data: bytes, path: Path) -> None:
         raise StoreError(damaged(_FORMAT, path, f"records that changed or are missing: {', '.join(changed[:5])}"))
 
 
+def _stay(module: nn.Module, mode: bool = False) -> nn.Module:
+    """For ``train`` and ``eval`` of a program, which torch lets fail: there is nothing to switch."""
+    return module
+
+
 def _module(data: bytes, path: Path) -> nn.Module:
     try:
         with quiet():
-            return torch.export.load(io.BytesIO(data)).module()
+            module = torch.export.load(io.BytesIO(data)).module()
     except Exception as error:
         raise StoreError(
             f"{path} is whole, but this torch ({torch.__version__}) cannot read it ({said(error)}); "
             "load it with the torch that wrote it, or write it anew"
         ) from error
+    for switch in ("train", "eval"):
+        setattr(module, switch, MethodType(_stay, module))
+    return module
 
 
 def load_program(path: str | Path) -> nn.Module:
@@ -187,7 +196,7 @@ def load_program(path: str | Path) -> nn.Module:
         path: the file, or the folder that it is in.
 
     Returns:
-        A module to call as the model was called, in eval mode for good.
+        A module to call as the model was called, in eval mode for good: ``train()`` changes nothing.
     """
     path = _path(path)
     with opened(_FORMAT, path) as file:
