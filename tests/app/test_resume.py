@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 
 import pytest
 
@@ -112,3 +114,33 @@ def test_resume_begins_a_run_that_never_began_and_repeats_a_finished_one(tmp_pat
     first = resume(tmp_path / "run", fresh)
     again = resume(tmp_path / "run", fresh)
     assert first == again
+
+
+HOLDS = """
+import sys, time
+from pathlib import Path
+from niwaki.app.folder import held
+with held(Path(sys.argv[1])):
+    print("held", flush=True)
+    time.sleep(600)
+"""
+
+
+def test_a_run_that_another_process_writes_is_left_alone(tmp_path):
+    with pytest.raises(Stopped):
+        train(settings(method="dense"), tmp_path / "run", progress=StopAt(12))
+    before = {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir()}
+    command = [sys.executable, "-c", HOLDS, str(tmp_path / "run")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as other:
+        try:
+            assert other.stdout.readline() == "held\n"
+            for call in (
+                lambda: resume(tmp_path / "run", {}),
+                lambda: train(settings(method="dense"), tmp_path / "run", overwrite=True),
+            ):
+                with pytest.raises(StoreError, match="another process is writing the run in .*run; let it come to its"):
+                    call()
+            assert {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir()} == before
+        finally:
+            other.kill()
+    assert resume(tmp_path / "run", {})["steps"] == 44

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import math
 import os
@@ -88,6 +89,46 @@ def open_folder(out: Path, *, resume: bool, overwrite: bool) -> dict[str, Any] |
             "or name another folder"
         )
     return None
+
+
+@contextmanager
+def held(out: Path) -> Generator[None, None, None]:
+    """Keep other processes from writing the same run; a `StoreError` if one does already. A killed one lets go of it.
+
+    Args:
+        out: the folder; it is made if it does not exist.
+    """
+    place = _locked(out)
+    try:
+        yield
+    finally:
+        if place is not None:
+            os.close(place)
+
+
+def _locked(out: Path) -> int | None:
+    """The folder, opened and locked; ``None`` where the system knows no such locks, or writing will fail anyway.
+
+    Raises:
+        StoreError: another process holds it.
+    """
+    try:
+        fcntl = importlib.import_module("fcntl")
+        out.mkdir(parents=True, exist_ok=True)
+        place = os.open(out, os.O_RDONLY)
+    except (ImportError, OSError):
+        return None
+    try:
+        fcntl.flock(place, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(place)
+        raise StoreError(
+            f"another process is writing the run in {out}; let it come to its end, stop it, or name another folder"
+        ) from error
+    except OSError:
+        os.close(place)
+        return None
+    return place
 
 
 def clear_folder(out: Path) -> None:

@@ -32,6 +32,7 @@ from .folder import (
     VERSIONS,
     Metrics,
     clear_folder,
+    held,
     open_folder,
     read_json,
     write_json,
@@ -93,8 +94,9 @@ def train(
     with pinned(settings.threads):
         shown = progress or Silent()
         parts = assemble(settings, shown)
-        clear_folder(out)  # not before everything else has been found in order
-        return _begin(parts, out, shown, command)
+        with held(out):
+            clear_folder(out)  # not before everything else has been found in order
+            return _begin(parts, out, shown, command)
 
 
 def resume(out: Path, given: Mapping[str, Any], *, progress: Shown | None = None, command: str = "") -> dict[str, Any]:
@@ -124,12 +126,13 @@ def resume(out: Path, given: Mapping[str, Any], *, progress: Shown | None = None
     with pinned(settings.threads):
         table = LatencyTable.read(out / TABLE) if config is not None and settings.latency is not None else None
         parts = assemble(settings, progress, table=table)
-        if config is None or not (out / HEADER).exists():
-            return _begin(parts, out, progress, str((config or {}).get("command", command)))
-        with parts.sparsifier.whole():
-            extra = load_training(out, model=parts.model, optimizer=parts.optimizer, sparsifier=parts.sparsifier)
-        _tell_changes(out, parts, progress)
-        return _run(parts, out, _Position(**extra["position"]), extra["lines"], progress)
+        with held(out):
+            if config is None or not (out / HEADER).exists():
+                return _begin(parts, out, progress, str((config or {}).get("command", command)))
+            with parts.sparsifier.whole():
+                extra = load_training(out, model=parts.model, optimizer=parts.optimizer, sparsifier=parts.sparsifier)
+            _tell_changes(out, parts, progress)
+            return _run(parts, out, _Position(**extra["position"]), extra["lines"], progress)
 
 
 def _tell_changes(out: Path, parts: Parts, progress: Shown) -> None:
