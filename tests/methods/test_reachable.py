@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 import niwaki as nw
-from niwaki.core import BudgetError, SignalError
+from niwaki.core import BudgetError, GroupError, SignalError
 from niwaki.core.errors import NiwakiError
 
 GRADUAL = {
@@ -65,3 +65,11 @@ def test_a_name_is_no_allocator(method):
         GRADUAL[method](model, groups, density=0.5, allocator="erk")
     with pytest.raises(SignalError, match="is no criterion"):
         GRADUAL[method](model, groups, density=0.5, criterion="taylor")
+
+
+@pytest.mark.parametrize("method", GRADUAL)
+def test_a_tensor_is_no_groups_whoever_allocates(method):
+    with pytest.raises(GroupError, match="of type Tensor; are the arguments in their order"):
+        GRADUAL[method](nn.Linear(2, 2), torch.zeros(3), density=0.5, allocator=nw.Uniform())
+    with pytest.raises(GroupError, match="of type Tensor; are the arguments in their order"):
+        nw.ranked(torch.zeros(3), {"a": torch.zeros(2)}, density=0.5)

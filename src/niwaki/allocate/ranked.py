@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ..core.errors import BudgetError
-from ..core.group import Group
+from ..core.group import Group, check_listed
 from ..core.top import top
 from .budget import asked, check_density, check_scores, least, level, unreachable
 
@@ -240,6 +240,7 @@ def ranked(
     >>> {name: row.int().tolist() for name, row in keep.items()}
     {'a': [0, 1], 'b': [0, 0, 1]}
     """
+    check_listed(groups)  # before it is asked whether there are any, which a tensor cannot tell
     if not groups:
         raise BudgetError("there are no groups: nothing can be ranked; `groups.left_out` has the reasons")
     ranking = Global(normalise, min_share)

@@ -92,6 +92,7 @@ def first_scores(
 
 def densities(groups: Sequence[Group], curve: Schedule, final: float, at: Sequence[int]) -> list[float]:
     """The densities of a descent at these steps; N:M groups have but one, so they take it at once."""
+    check_listed(groups)
     return [final if all(group.pattern for group in groups) else curve(step) for step in at]
 
 
@@ -106,6 +107,7 @@ def check_reachable(groups: Sequence[Group], allocator: Allocator, shares: Seque
     Raises:
         BudgetError: one cannot be met.
     """
+    check_listed(groups)
     check_allocator(allocator)
     scores = {group.name: torch.zeros(1).expand(group.size) for group in groups}
     allocator(groups, scores, shares[-1])

@@ -139,10 +139,14 @@ def choices(trial: Trial) -> Iterator[dict[str, Tensor]]:
     Little groups, which all lose one, are also tried in turns, so that two tied by code are told apart.
     """
     generator, groups = torch.Generator().manual_seed(0), [group for group, _ in trial.groups]
-    rows = {g.name: _row(g.size, loss, generator) for g, loss in zip(groups, _counts(groups), strict=True)}
+
+    def losing(counts: Iterator[int]) -> dict[str, Tensor]:
+        return {g.name: _row(g.size, loss, generator) for g, loss in zip(groups, counts, strict=True)}
+
+    rows = losing(_counts(groups))
     yield rows
     if _has_idle(trial):
-        yield {g.name: _row(g.size, loss, generator) for g, loss in zip(groups, _uneven_counts(groups), strict=True)}
+        yield losing(_uneven_counts(groups))
     little = [group for group in groups if group.size <= _LITTLE]
     if _is_parted(trial):
         yield {g.name: _other(g, rows[g.name]) for g in groups}
