@@ -62,6 +62,34 @@ def test_a_sparse_run_keeps_its_zeros(tmp_path):
     assert kept == result["weights_kept"]
 
 
+def test_a_sparse_run_delivers_its_model_without_the_zeros(dense, tmp_path):
+    settings = replace(SETTINGS, model=str(dense[0]), method="rigl", density=0.2, switches={"every": 3})
+    result = train(settings, tmp_path / "sparse")
+    file = tmp_path / "sparse" / "small" / "model.safetensors"
+    held = load_model(CNN, classes=10, channels=1).state_dict().values()
+    assert result["file"] == {
+        "folder": "small", "bytes": file.stat().st_size, "dense_bytes": sum(t.numel() * t.element_size() for t in held)
+    }  # fmt: skip
+    assert file.stat().st_size < 0.6 * result["file"]["dense_bytes"]
+    # The weights of the checkpoint, into the dense model's own code, with nothing but the folder.
+    loaded = nw.load(load_model(CNN, classes=10, channels=1), file.parent)
+    state = nw.load_checkpoint(tmp_path / "sparse")["model"]
+    assert state.keys() == loaded.state_dict().keys()
+    assert all(torch.equal(loaded.state_dict()[name], tensor) for name, tensor in state.items())
+    assert json.loads((tmp_path / "sparse" / "result.json").read_text())["file"] == result["file"]
+
+
+def test_a_run_says_where_its_model_is_and_how_large(tmp_path):
+    out = tmp_path / "run"
+    words = ["train", "--model", "zoo:mlp", "--data", "digits", "--method", "static", "--density", "0.05"]
+    ended = CliRunner().invoke(app, [*words, "--steps", "3", "--out", str(out)])
+    assert ended.exit_code == 0
+    size = (out / "small" / "model.safetensors").stat().st_size
+    assert f"model    {out / 'small'}: a file of {size / 1000:.2f} kB, 68.9 kB dense" in ended.stdout
+    page = (out / "report.html").read_text(encoding="utf-8").replace("\N{NO-BREAK SPACE}", " ")
+    assert f"as a file {size / 1000:.2f} kB, dense 68.9 kB" in page
+
+
 def test_cut_again_and_again(dense, tmp_path):
     first = pruned(str(dense[0]), tmp_path / "first")
     second = pruned(str(first), tmp_path / "second", data="digits", finetune=2)
@@ -92,6 +120,7 @@ def test_a_run_over_channels_is_the_smaller_model(dense, tmp_path):
     result = train(settings, tmp_path / "channels")
     model = open_model(str(tmp_path / "channels"))
     assert sum(p.numel() for p in model.parameters()) == result["weights_kept"]
+    assert result["file"]["bytes"] == (tmp_path / "channels" / "small" / "model.safetensors").stat().st_size
     inner = open_model(str(tmp_path / "channels" / "small"))
     assert torch.equal(model.eval()(X), inner.eval()(X))
 

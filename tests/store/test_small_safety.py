@@ -145,3 +145,16 @@ def test_a_folder_that_is_a_file_is_named(tmp_path):
     with pytest.raises(StoreError, match="cannot write .*taken"):
         save(small_net(), tmp_path / "taken")
     assert (tmp_path / "taken").read_text() == "a file"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows keeps no such modes")
+@pytest.mark.parametrize("mask", [0o022, 0o027, 0o077])
+def test_the_files_may_be_read_by_whoever_may_read_new_files(tmp_path, mask):
+    before = os.umask(mask)
+    try:
+        save(small_net(), tmp_path / "model")
+        save(small_net(), tmp_path / "model", overwrite=True)
+    finally:
+        os.umask(before)
+    modes = {path.name: path.stat().st_mode & 0o777 for path in (tmp_path / "model").iterdir()}
+    assert modes == {name: 0o666 & ~mask for name in ("plan.json", "model.safetensors")}

@@ -142,11 +142,19 @@ def _left(result: dict[str, Any]) -> str:
     return f"{result['units'][1]:,} of {result['units'][0]:,} units, {weights} parameters"
 
 
+def _sizes(file: dict[str, Any]) -> str:
+    from ..report.readable import size
+
+    return f"a file of {size(file['bytes'])}, {size(file['dense_bytes'])} dense".replace("\N{NO-BREAK SPACE}", " ")
+
+
 def _summary(result: dict[str, Any], out: Path) -> str:
     lines = []
     if "latency" in result:
         lines = [f"latency  {latency_words(result['latency'])}", f"proof    {result['small']['verified']['words']}"]
     lines += [f"note     {words}" for words in result.get("notes", [])]
+    if "file" in result:
+        lines.append(f"model    {out / result['file']['folder']}: {_sizes(result['file'])}")
     cost = "unknown" if result["dense_runs"] is None else f"{result['dense_runs']:.2f} x that of dense training"
     found = (
         f"test accuracy {result['accuracy']:.2%} at density {result['density']:.2%} "

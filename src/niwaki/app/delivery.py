@@ -1,4 +1,4 @@
-"""What a run over channels, heads or states delivers: a smaller model, proved, and timed against the dense one."""
+"""What a run delivers: a smaller model, proved, and timed against the dense one; or one whose file holds no zeros."""
 
 from __future__ import annotations
 
@@ -6,9 +6,12 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
 from ..core.names import bare_model
 from ..methods.start import is_structured
 from ..store import save
+from ..store.small import TENSORS
 from ..structure import outcome, shrink, verify
 from .assemble import Parts
 from .bottlenecks import bottlenecks
@@ -29,17 +32,34 @@ def write_table(parts: Parts, out: Path) -> None:
 
 
 def deliver(parts: Parts, out: Path) -> dict[str, Any]:
-    """Shrink the trained model, compare it with the masked one, save it and time it.
+    """Save what the run trained: shrunk, compared with the masked model and timed; single weights as a compact file.
 
     Args:
         parts: of the run, at its end.
         out: the run folder; the model goes into a folder in it.
 
     Returns:
-        What the result gains; nothing for runs that make no tensor smaller.
+        What the result gains; nothing for dense runs.
     """
-    if parts.settings.method == "dense" or not is_structured(parts.groups):
+    if parts.settings.method == "dense":
         return {}
+    if is_structured(parts.groups):
+        return _shrunk(parts, out)
+    with parts.sparsifier.pruned():
+        model = bare_model(parts.model)
+        return {"file": _saved(model, model, parts, out, compact=True)}
+
+
+def _saved(model: nn.Module, dense: nn.Module, parts: Parts, out: Path, *, compact: bool) -> dict[str, Any]:
+    """Save the model beside its origin; says how large the file is, and how large the dense model's tensors are."""
+    example = parts.batches.at(0)[0]
+    save(model, out / SMALL, overwrite=True, compact=compact)
+    write_origin(out / SMALL, replace(origin_of(parts.settings.model, parts.data, example), start=None))
+    held = sum(tensor.nbytes for tensor in [*dense.parameters(), *dense.buffers()])
+    return {"folder": SMALL, "bytes": (out / SMALL / TENSORS).stat().st_size, "dense_bytes": held}
+
+
+def _shrunk(parts: Parts, out: Path) -> dict[str, Any]:
     keep, groups = parts.sparsifier.keep, parts.groups
     example = parts.batches.at(0)[0]
     with parts.sparsifier.pruned():
@@ -47,14 +67,14 @@ def deliver(parts: Parts, out: Path) -> dict[str, Any]:
         small = shrink(model, groups, keep)
         verdict = verify(model, small, groups, keep, example[:2])
         reached = outcome(model, groups, keep)
-        save(small, out / SMALL, overwrite=True)
-        write_origin(out / SMALL, replace(origin_of(parts.settings.model, parts.data, example), start=None))
+        file = _saved(small, model, parts, out, compact=False)
         race = Race(parts.settings.costs, model, example)
         race.run(small)
     # The model is masked already, so that its outputs change by nothing: no word of that.
     agreed = f"masked and shrunk model agree: the largest difference is {verdict.difference:.3g}"
     words = f"{agreed} ({verdict.tolerance:.3g} is allowed)" if verdict.same else verdict.words
     found: dict[str, Any] = {
+        "file": file,
         "small": {"folder": SMALL, "parameters": list(reached.parameters),
                   "verified": {"same": verdict.same, "difference": verdict.difference, "words": words}},
         "units": list(reached.units),

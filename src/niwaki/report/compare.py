@@ -98,6 +98,21 @@ def peak_memory(run: Run) -> float | None:
     return number(run.ledger, "peak_memory") or None
 
 
+def file_bytes(run: Run) -> float | None:
+    """How large the delivered model is as a file."""
+    return _of_file(run, "bytes")
+
+
+def dense_bytes(run: Run) -> float | None:
+    """How large the dense model is."""
+    return _of_file(run, "dense_bytes")
+
+
+def _of_file(run: Run, key: str) -> float | None:
+    found = (run.result or {}).get("file")
+    return number(found, key) if isinstance(found, dict) else None
+
+
 def _at_end(run: Run, key: str) -> float | None:
     return _last(run, key) if run.result is None else number(run.result, key)
 
@@ -222,6 +237,8 @@ def row(cohort: Cohort, verdict: Verdict) -> dict[str, Any]:
             ("dense_runs", dense_runs),
             ("seconds", seconds),
             ("peak_memory", peak_memory),
+            ("file_bytes", file_bytes),
+            ("dense_bytes", dense_bytes),
         ]
     }
     return {

@@ -126,6 +126,9 @@ def settle(temporary: Path, path: Path) -> None:
         temporary: the file, on the same disk.
         path: its place; what is there is replaced.
     """
+    if temporary.parent != path.parent:
+        # safetensors makes files that only their owner may read; the folder was made as anything new is.
+        temporary.chmod(temporary.parent.stat().st_mode & 0o666)
     with temporary.open("rb+") as file:
         os.fsync(file.fileno())
     temporary.replace(path)

@@ -33,6 +33,7 @@ from .encode import decode, encode
 from .files import beside, check_empty, settle, write_file
 from .plan import pack, unpack
 from .signed import Format, damaged, read_signed, read_tensors, signed
+from .zeros import with_zeros, without_zeros
 
 PLAN, TENSORS = "plan.json", "model.safetensors"
 _FORMAT = Format(
@@ -77,7 +78,7 @@ def _check_code(model: nn.Module) -> None:
         )
 
 
-def save(model: nn.Module, folder: str | Path, *, overwrite: bool = False) -> None:
+def save(model: nn.Module, folder: str | Path, *, overwrite: bool = False, compact: bool = False) -> None:
     """Store a model that `shrink` made smaller, so that `load` rebuilds it from the dense model's code.
 
     ``model.safetensors`` holds its parameters and buffers, also those that no state dict has, and tied ones once;
@@ -91,6 +92,8 @@ def save(model: nn.Module, folder: str | Path, *, overwrite: bool = False) -> No
         model: the smaller model; wrappers do not matter.
         folder: where; made if it does not exist.
         overwrite: replace the model in a folder that is not empty. Other files in it stay.
+        compact: leave zeros out of the file, where that makes it smaller: single weights that were removed take next to
+            no room. `load` puts them back; other readers of safetensors see places and values.
 
     >>> import tempfile
     >>> layer = nn.Linear(3, 2)
@@ -112,6 +115,8 @@ def save(model: nn.Module, folder: str | Path, *, overwrite: bool = False) -> No
         "cut": pack(cut),
         "structure": structure,
     }
+    if compact:
+        tensors, plan["without_zeros"] = without_zeros(tensors)
     plan["tensors"] = about = _write_tensors(folder, tensors)
     write_file(folder / PLAN, signed(_FORMAT, plan))
     with contextlib.suppress(OSError):
@@ -145,6 +150,10 @@ def _read_contents(folder: Path, plan: Mapping[str, Any]) -> dict[str, Any]:
     if not re.fullmatch("[0-9a-f]{64}", sha256) or not path.exists():
         path = folder / TENSORS
     tensors = read_tensors(_FORMAT, path, about, PLAN)
+    try:
+        tensors = with_zeros(tensors, plan.get("without_zeros", {}))
+    except StoreError as error:
+        raise StoreError(damaged(_FORMAT, path, str(error))) from error
     contents = decode(_part(plan, "structure", dict, folder / PLAN), tensors)
     if not isinstance(contents, dict):
         raise StoreError(f"{folder / PLAN} holds no names of tensors; {_FORMAT.damaged}")

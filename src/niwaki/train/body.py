@@ -95,7 +95,7 @@ class Body:
             if self.values.remembers:
                 self.memory[name] = first_memory(self.values, tensor, self.home[name])
             if not bool(self.home[name].all()):
-                tensor.mul_(self.home[name])
+                tensor.masked_fill_(~self.home[name], 0)  # times zero, negative weights would be minus zero
                 clear_state(optimizer, tensor, ~self.home[name])
         self._mask_copy({})
 
@@ -167,7 +167,7 @@ class Body:
         for name, tensor in self.copy.items():
             if name in born:
                 tensor.copy_(torch.where(born[name], self.tensors[name].to(tensor.dtype), tensor))
-            tensor.mul_(self.home[name])
+            tensor.masked_fill_(~self.home[name].to(tensor.device), 0)
 
     def last_values(self) -> dict[str, Tensor]:
         """The weights, and for those that do not act the values they had when they last did (zero if not kept)."""

@@ -198,7 +198,7 @@ class Sparsifier:
         saved = {name: tensor.detach().clone() for name, tensor in tensors.items()} if self.is_exploring else {}
         with torch.no_grad():
             for name in saved:
-                tensors[name].mul_(self._body.home[name])
+                tensors[name].masked_fill_(~self._body.home[name], 0)
         try:
             yield self.model
         finally:

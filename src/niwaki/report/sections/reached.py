@@ -125,10 +125,12 @@ def _seeds(values: dict[str, Any]) -> Cell:
 
 def _kept(cohort: Cohort, values: dict[str, Any]) -> Cell:
     kept, total = values["weights_kept"], values["weights_total"]
-    words = share(values["weights_left"])
+    below = []
     if kept is not None and total is not None:
-        return Cell(words, f"{weight_words(kept)} of {weight_words(total)}")
-    return Cell(words)
+        below.append(f"{weight_words(kept)} of {weight_words(total)}")
+    if values["file_bytes"] is not None and values["dense_bytes"] is not None:
+        below.append(f"as a file {size(values['file_bytes'])}, dense {size(values['dense_bytes'])}")
+    return Cell(share(values["weights_left"]), "; ".join(below))
 
 
 def _cost(values: dict[str, Any]) -> Cell:
