@@ -58,6 +58,7 @@ def test_the_table_says_it_in_words():
     for part in ("269,722 parameters", "40,551,040 MACs", "layer3.2.conv2.weight", "64 x 64 x 3 x 3", "density 5.00%"):
         assert part in text
     assert "left out: bn1.weight, bn1.bias, layer1.0.bn1.weight and 36 more: a vector" in text
+    assert "not zero" not in text
 
 
 def test_unknown_cost_is_said(own_modules):

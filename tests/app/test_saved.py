@@ -60,6 +60,11 @@ def test_a_sparse_run_keeps_its_zeros(tmp_path):
     model = open_model(str(tmp_path / "sparse"))
     kept = sum(int(p.count_nonzero()) for name, p in model.named_parameters() if p.dim() > 1)
     assert kept == result["weights_kept"]
+    found = inspect_model(str(tmp_path / "sparse"))
+    assert sum(row["not_zero"] for row in found["layers"]) == kept < found["prunable"]
+    assert {row["name"]: row["not_zero"] / row["parameters"] for row in found["layers"]} == result["densities"]
+    shown = CliRunner().invoke(app, ["inspect", str(tmp_path / "sparse")], env={"COLUMNS": "160"})
+    assert f"({found['not_zero']:,} not zero)" in shown.stdout
 
 
 def test_a_sparse_run_delivers_its_model_without_the_zeros(dense, tmp_path):

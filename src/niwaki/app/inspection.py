@@ -95,12 +95,14 @@ def inspect_model(
         count = parameters[name].numel()
         row: dict[str, Any] = {"name": group.name, "shape": list(parameters[name].shape), "units": group.size}
         row |= {"parameters": count, "share": count / total, "macs": macs.get(name)}
+        row["not_zero"] = int(parameters[name].count_nonzero())
         if density is not None:
             row |= {"kept": kept[group.name], "density": kept[group.name] / group.size}
         layers.append(row)
     return {
         "model": address,
         "parameters": total,
+        "not_zero": sum(int(p.count_nonzero()) for p in parameters.values()),
         "prunable": sum(row["parameters"] for row in layers),
         "macs": all_macs,
         "density": None if density is None else sum(kept.values()) / sum(group.size for group in groups),
@@ -122,13 +124,18 @@ def show(found: dict[str, Any], console: Console) -> None:
         console: where to.
     """
     has_density = found["density"] is not None
-    columns = ["layer", "shape", "parameters", "share", "MACs", *(["stays", "density"] if has_density else [])]
-    table = Table(title=f"{found['model']}: {found['parameters']:,} parameters, {_count(found['macs'])} MACs an input")
+    has_zeros = any(row["not_zero"] < row["parameters"] for row in found["layers"])
+    columns = ["layer", "shape", "parameters", *(["not zero"] if has_zeros else []), "share", "MACs"]
+    columns += ["stays", "density"] if has_density else []
+    zeros = f" ({found['not_zero']:,} not zero)" if has_zeros else ""
+    words = f"{found['parameters']:,} parameters{zeros}, {_count(found['macs'])} MACs an input"
+    table = Table(title=f"{found['model']}: {words}")
     for column in columns:
         table.add_column(column, justify="left" if column in {"layer", "shape"} else "right", no_wrap=column == "layer")
     for row in found["layers"]:
         shape = " x ".join(map(str, row["shape"]))
-        cells = [row["name"], shape, f"{row['parameters']:,}", f"{row['share']:.1%}", _count(row["macs"])]
+        left = [f"{row['not_zero']:,} ({row['not_zero'] / row['parameters']:.1%})"] if has_zeros else []
+        cells = [row["name"], shape, f"{row['parameters']:,}", *left, f"{row['share']:.1%}", _count(row["macs"])]
         table.add_row(*cells, *([f"{row['kept']:,}", f"{row['density']:.2%}"] if has_density else []))
     console.print(table)
     if has_density:
