@@ -49,8 +49,9 @@ docs: $(VENV)/.dev ## build the documentation into site/
 serve: $(VENV)/.dev ## look at the documentation while writing it
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs serve
 
+# On all cores, up to four: each process loads torch. A file's tests stay together, since they share what they made ready.
 check: $(VENV)/.dev ## the tests, doctests and examples in the docs
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 slow: $(VENV)/.dev ## the tests that take minutes
 	$(BIN)/python -m pytest -m slow
