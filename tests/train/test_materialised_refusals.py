@@ -112,7 +112,9 @@ def test_state_of_an_optimizer_that_nobody_can_cut(thing):
 
 
 @pytest.mark.parametrize(
-    "thing", [lambda p: torch.zeros(()), lambda p: 3, lambda p: None, lambda p: "name", lambda p: []], ids=str
+    "thing",
+    [lambda p: torch.zeros(()), lambda p: 3, lambda p: None, lambda p: "name", lambda p: []],
+    ids=["scalar", "number", "nothing", "word", "empty list"],
 )
 def test_state_that_belongs_to_no_position_stays(thing):
     model, groups = residual()
