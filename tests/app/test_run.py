@@ -26,6 +26,7 @@ def test_a_run_folder_holds_everything(tmp_path):
         "ledger.json",
         "result.json",
         "checkpoint.json",
+        "small",
     }
     assert names == files
     config = json.loads((out / "config.json").read_text())

@@ -119,24 +119,27 @@ def test_the_table_changes_nothing_that_is_random(tmp_path, clock, monkeypatch):
 def test_overwriting_takes_the_smaller_model_and_the_table_away(tmp_path, clock):
     train(settings(latency=0.8, latency_batch=256, **HALP), tmp_path / "run")
     assert (tmp_path / "run" / "small" / "plan.json").exists()
-    train(settings(method="static", steps=3), tmp_path / "run", overwrite=True)
+    train(settings(method="dense", steps=3), tmp_path / "run", overwrite=True)
     assert not (tmp_path / "run" / "small").exists()
     assert not (tmp_path / "run" / "table.json").exists()
 
 
-def test_a_folder_of_ones_own_called_small_is_left_alone(tmp_path, clock):
-    train(settings(method="static", steps=3), tmp_path / "run")
-    (tmp_path / "run" / "small").mkdir()
-    (tmp_path / "run" / "small" / "notes.txt").write_text("mine")
-    train(settings(method="static", steps=3), tmp_path / "run", overwrite=True)
-    assert (tmp_path / "run" / "small" / "notes.txt").read_text() == "mine"
+def test_a_file_of_ones_own_in_small_is_left_alone(tmp_path):
+    train(settings(method="dense", steps=3), tmp_path / "run")
+    small = tmp_path / "run" / "small"
+    small.mkdir()
+    (small / "notes.txt").write_text("mine")
+    for method, files in (("static", {"notes.txt", "plan.json", "model.safetensors", "origin.json"}),
+                          ("dense", {"notes.txt"})):  # fmt: skip
+        train(settings(method=method, steps=3), tmp_path / "run", overwrite=True)
+        assert {path.name for path in small.iterdir()} == files
+    assert (small / "notes.txt").read_text() == "mine"
 
 
-def test_dense_runs_and_runs_of_weights_deliver_no_smaller_model(tmp_path):
-    for name, more in {"dense": {"method": "dense", "units": "channels"}, "weights": {"method": "static"}}.items():
-        result = train(settings(steps=3, **more), tmp_path / name)
-        assert "small" not in result
-        assert not (tmp_path / name / "small").exists()
+def test_dense_runs_deliver_no_smaller_model(tmp_path):
+    result = train(settings(steps=3, method="dense", units="channels"), tmp_path)
+    assert not {"small", "file"} & result.keys()
+    assert not (tmp_path / "small").exists()
 
 
 def test_the_command_says_it_and_reports_it(tmp_path, clock):

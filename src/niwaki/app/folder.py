@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import json
 import math
 import os
-import shutil
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -137,7 +137,14 @@ def clear_folder(out: Path) -> None:
         if path.name in _OWN or (path.name.startswith("tensors-") and path.suffix == ".safetensors"):
             path.unlink()
         elif path.name == SMALL and (path / "plan.json").exists():
-            shutil.rmtree(path)
+            _clear_model(path)
+
+
+def _clear_model(folder: Path) -> None:
+    for name in ("plan.json", "model.safetensors", ORIGIN):
+        (folder / name).unlink(missing_ok=True)
+    with contextlib.suppress(OSError):  # what is not ours stays, and the folder with it
+        folder.rmdir()
 
 
 class Metrics:
