@@ -18,7 +18,7 @@ from ..signals.forward import evaluating
 from .assemble import device_named
 from .backends import check_backend, time_models
 from .inspection import example_of
-from .origin import read_origin, recorded_size
+from .origin import read_origin
 from .saved import is_address, open_model
 
 
@@ -27,8 +27,8 @@ def _names(texts: Sequence[str]) -> list[str]:
     return [text if texts.count(text) == 1 else f"{text} #{texts[: i + 1].count(text)}" for i, text in enumerate(texts)]
 
 
-def _inputs(models: Mapping[str, nn.Module], size: str | None, batch: int) -> Tensor:
-    found = [x for model in models.values() if (x := example_of(model, size)) is not None]
+def _inputs(models: Mapping[str, nn.Module], texts: Sequence[str], size: str | None, batch: int) -> Tensor:
+    found = [x for model in models.values() if (x := example_of(model, size, texts)) is not None]
     if not found:
         raise AddressError(f"none of {', '.join(models)} says what inputs it takes; give their size: --input 3x32x32")
     example = found[0].repeat(batch, *[1] * (found[0].dim() - 1))
@@ -116,7 +116,7 @@ def bench_models(
         name: open_model(text, dense=dense or (None if read_origin(Path(text)) else other))
         for name, text in zip(_names(texts), texts, strict=True)
     }
-    inputs = _inputs(models, size or recorded_size(texts), batch).to(place)
+    inputs = _inputs(models, texts, size, batch).to(place)
     models = {name: model.to(place) for name, model in models.items()}
     _check_inputs(models, inputs)
     found = time_models(models, inputs, backend=backend, threads=threads, rounds=rounds, warmup=warmup)

@@ -23,12 +23,13 @@ from .origin import recorded_size
 from .saved import open_model
 
 
-def example_of(model: nn.Module, size: str | None) -> Tensor | None:
-    """One input of the size asked for, else of the size the model says it wants.
+def example_of(model: nn.Module, size: str | None, texts: Sequence[str]) -> Tensor | None:
+    """One input of the size asked for, else of the size its folder tells, else of that the model says it wants.
 
     Args:
         model: the model.
         size: such as ``3x32x32``.
+        texts: addresses and folders, of this model and of those it is compared with.
 
     Returns:
         A batch of one, or nothing where nobody says.
@@ -36,6 +37,7 @@ def example_of(model: nn.Module, size: str | None) -> Tensor | None:
     Raises:
         AddressError: a size of another form.
     """
+    size = size or recorded_size(texts)
     if size is not None:
         if not re.fullmatch(r"\d+(x\d+)*", size) or "0" in size.split("x"):
             raise AddressError(f"the input size {size!r} needs the form 3x32x32: channels, height, width")
@@ -87,7 +89,7 @@ def inspect_model(
     groups = groups_of(model, units)
     parameters = parameters_of(model)
     total = sum(p.numel() for p in parameters.values())
-    macs, all_macs, uncounted = _macs(model, example_of(model, size or recorded_size([address])))
+    macs, all_macs, uncounted = _macs(model, example_of(model, size, [address]))
     kept = {} if density is None else _kept(groups, parameters, allocator_named(allocator), density)
     layers = []
     for group in groups:

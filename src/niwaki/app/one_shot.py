@@ -32,7 +32,7 @@ from .evaluation import check_fit, evaluate, loss_of
 from .folder import RESULT, write_json
 from .inspection import example_of
 from .methods import criterion_named, groups_of
-from .origin import Origin, origin_of, recorded_size, write_origin
+from .origin import Origin, origin_of, write_origin
 from .plans import planner
 from .progress import Shown, Silent, shown
 from .request import Request
@@ -139,7 +139,7 @@ def _cut(request: Request, model: nn.Module, data: Data | None, progress: Shown)
     begun = time.perf_counter()
     batches = None if data is None else Batches(data, request.batch, request.seed)
     seen = None if batches is None else [batches.at(step) for step in range(request.batches)]
-    example = seen[0][0][:2] if seen else example_of(model, request.size or recorded_size([request.model]))
+    example = seen[0][0][:2] if seen else example_of(model, request.size, [request.model])
     if example is None:
         raise TrainError(
             "an example is needed to follow the model; give --data, or the size of an input: --input 3x32x32"

@@ -13,7 +13,6 @@ from ..core.errors import AddressError
 from ..core.names import parameters_of
 from .inspection import example_of
 from .methods import groups_of
-from .origin import recorded_size
 from .saved import open_model
 
 KINDS = ("channels", "heads", "all", "states")
@@ -38,7 +37,7 @@ def inspect_structure(address: str, *, units: str, size: str | None = None, grap
     if units not in KINDS:
         raise AddressError(f"the units {units!r} are none of {', '.join(KINDS)}")
     model = open_model(address)
-    groups = groups_of(model, units, example_of(model, size or recorded_size([address])), graph=graph)
+    groups = groups_of(model, units, example_of(model, size, [address]), graph=graph)
     parameters = parameters_of(model)
     rows = []
     for group in groups:
