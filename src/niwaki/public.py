@@ -55,7 +55,20 @@ from .criteria import (
     Taylor,
     Wanda,
 )
-from .measure import Counted, LatencyTable, Ledger, Timing, Timings, count_flops, counted, latency, latency_table
+from .measure import (
+    Counted,
+    LatencyTable,
+    LayerChoice,
+    Ledger,
+    Skipping,
+    Timing,
+    Timings,
+    count_flops,
+    counted,
+    latency,
+    latency_table,
+    skip_zeros,
+)
 from .methods import acdc, dense, gmp, halp, iee, last, rigl, smcp, sparse_evolution, static
 from .methods.not_slower import not_slower
 from .moves import (
@@ -140,6 +153,7 @@ __all__ = [
     "Lamp",
     "Latency",
     "LatencyTable",
+    "LayerChoice",
     "Ledger",
     "Macs",
     "Magnitude",
@@ -159,6 +173,7 @@ __all__ = [
     "SecondTaylor",
     "SignalError",
     "Signals",
+    "Skipping",
     "Slice",
     "Snip",
     "Sparsifier",
@@ -227,6 +242,7 @@ __all__ = [
     "score",
     "shrink",
     "shrink_graph",
+    "skip_zeros",
     "smcp",
     "sparse_evolution",
     "states",

@@ -164,6 +164,30 @@ def test_models_on_other_backends(backend):
     assert f"1 CPU thread, {backend}, medians" in console.file.getvalue()
 
 
+def test_zeros_are_skipped_where_that_is_faster(tmp_path, own_modules):
+    (own_modules / "thin_net.py").write_text(
+        "import torch\nfrom torch import nn\n"
+        "def net():\n"
+        "    torch.manual_seed(0)\n"
+        "    net = nn.Sequential(nn.Linear(1024, 1024, bias=False), nn.ReLU(), nn.Linear(1024, 10))\n"
+        "    net[0].weight.data.masked_fill_(torch.rand(1024, 1024) > 0.01, 0)\n"
+        "    return net\n"
+    )
+    texts = ["zoo:mlp?widths=1024,1024,10", "python:thin_net:net"]
+    found = bench.bench_models(texts, size="1024", rounds=5, warmup=1, threads=1, batch=32, backend="sparse")
+    assert [layer["skips"] for layer in found["skipping"][texts[0]]] == [False, False]
+    first, last = found["skipping"][texts[1]]
+    assert (first["skips"], last["skips"], last["why"]) == (True, False, "too few of its weights are zero")
+    # A hundredth of the products of the layer that takes nearly all of the time.
+    assert found["models"][1]["ratio"] < 0.7
+    assert found["models"][1]["parameters"] == 1024 * 1024 + 10_250
+    console = Console(file=io.StringIO(), width=160)
+    bench.show(found, console)
+    text = console.file.getvalue()
+    assert f"{texts[0]}: no layer skips zeros: too few of its weights are zero" in text
+    assert f"{texts[1]}: zeros are skipped in 0 (in 0." in text and "1 CPU thread, sparse, medians" in text
+
+
 def test_models_that_say_nothing_of_their_inputs(own_modules):
     (own_modules / "sizeless_net.py").write_text("from torch import nn\ndef net():\n    return nn.Linear(3, 2)\n")
     texts = ["python:sizeless_net:net"] * 2

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import importlib.util
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,17 +22,18 @@ BACKENDS = ("eager", "compile", "onnxruntime")
 """What `niwaki bench`, `prune` and `train` can time."""
 
 
-def check_backend(name: str) -> None:
+def check_backend(name: str, known: Sequence[str] = BACKENDS) -> None:
     """Check that a backend can be used here, before anything takes time.
 
     Args:
         name: of the backend.
+        known: those there are.
 
     Raises:
         AddressError: there is no such backend, or its packages are not installed.
     """
-    if name not in BACKENDS:
-        raise AddressError(f"the backend {name!r} is unknown; {near(name, BACKENDS)}")
+    if name not in known:
+        raise AddressError(f"the backend {name!r} is unknown; {near(name, known)}")
     needed = ("onnxruntime", "onnx", "onnxscript") if name == "onnxruntime" else ()
     missing = [package for package in needed if importlib.util.find_spec(package) is None]
     if missing:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +14,15 @@ from rich.text import Text
 from torch import Tensor, nn
 
 from ..core.errors import AddressError
-from ..measure import Timing
+from ..measure import Timing, skip_zeros
 from ..signals.forward import evaluating
 from .assemble import device_named
-from .backends import check_backend, time_models
+from .backends import BACKENDS, check_backend, time_models
 from .inspection import example_of
 from .origin import read_origin
 from .saved import is_address, open_model
+
+SPARSE = "sparse"
 
 
 def _names(texts: Sequence[str]) -> list[str]:
@@ -48,6 +51,14 @@ def _verdict(timing: Timing, first: str) -> str:
     )
 
 
+def _opened(texts: Sequence[str], dense: str | None) -> dict[str, nn.Module]:
+    other = next((text for text in texts if is_address(text)), None)
+    return {
+        name: open_model(text, dense=dense or (None if read_origin(Path(text)) else other))
+        for name, text in zip(_names(texts), texts, strict=True)
+    }
+
+
 def _check_inputs(models: Mapping[str, nn.Module], inputs: Tensor) -> None:
     for name, model in models.items():
         try:
@@ -61,10 +72,10 @@ def _check_inputs(models: Mapping[str, nn.Module], inputs: Tensor) -> None:
             ) from error
 
 
-def _facts(row: Timing, model: nn.Module) -> dict[str, Any]:
+def _facts(row: Timing, parameters: int) -> dict[str, Any]:
     return {
         "name": row.name,
-        "parameters": sum(p.numel() for p in model.parameters()),
+        "parameters": parameters,
         "seconds": row.median,
         "spread": row.spread,
         "ratio": row.ratio,
@@ -96,7 +107,8 @@ def bench_models(
         rounds: how often each is timed.
         warmup: rounds before that.
         device: where they run.
-        backend: what runs them: ``eager``, ``compile`` or ``onnxruntime``.
+        backend: what runs them: ``eager``, ``compile``, ``onnxruntime``, or ``sparse``: eager, but layers skip their
+            zeros where that is faster here.
 
     Returns:
         Plain data: how it was measured, a row per model, and a verdict for each but the first.
@@ -109,18 +121,17 @@ def bench_models(
             f"bench compares two models or more on one input or more, not {len(texts)} on {batch}; to see what one "
             "model takes, give it twice"
         )
-    check_backend(backend)
-    other = next((text for text in texts if is_address(text)), None)
+    check_backend(backend, (*BACKENDS, SPARSE))
     place = device_named(device)
-    models = {
-        name: open_model(text, dense=dense or (None if read_origin(Path(text)) else other))
-        for name, text in zip(_names(texts), texts, strict=True)
-    }
+    models = {name: model.to(place) for name, model in _opened(texts, dense).items()}
     inputs = _inputs(models, texts, size, batch).to(place)
-    models = {name: model.to(place) for name, model in models.items()}
     _check_inputs(models, inputs)
-    found = time_models(models, inputs, backend=backend, threads=threads, rounds=rounds, warmup=warmup)
-    first = found.rows[0].name
+    counts = {name: sum(p.numel() for p in model.parameters()) for name, model in models.items()}
+    skipping = models if backend == SPARSE else {}
+    chosen = {name: skip_zeros(model, inputs, threads=threads) for name, model in skipping.items()}
+    models |= {name: made.model for name, made in chosen.items()}
+    runner = "eager" if chosen else backend
+    found = time_models(models, inputs, backend=runner, threads=threads, rounds=rounds, warmup=warmup)
     return {
         "input": list(inputs.shape),
         "device": str(place),
@@ -129,9 +140,16 @@ def bench_models(
         "rounds": rounds,
         "attempts": found.attempts,
         "calm": found.is_calm,
-        "models": [_facts(row, models[row.name]) for row in found.rows],
-        "verdicts": [_verdict(row, first) for row in found.rows[1:]],
+        "models": [_facts(row, counts[row.name]) for row in found.rows],
+        "skipping": {name: [asdict(layer) for layer in made.layers] for name, made in chosen.items()},
+        "verdicts": [_verdict(row, found.rows[0].name) for row in found.rows[1:]],
     }
+
+
+def _skipping_words(layers: Sequence[Mapping[str, Any]]) -> str:
+    skip = [f"{layer['name'] or 'it'} (in {layer['ratio']:.2f} of the time)" for layer in layers if layer["skips"]]
+    reasons = list(dict.fromkeys(layer["why"] for layer in layers)) or ["it has no linear layers that could"]
+    return f"zeros are skipped in {', '.join(skip)}" if skip else f"no layer skips zeros: {'; '.join(reasons)}"
 
 
 def show(found: Mapping[str, Any], console: Console) -> None:
@@ -160,6 +178,8 @@ def show(found: Mapping[str, Any], console: Console) -> None:
             ends,
         )
     console.print(table)
+    for name, layers in found["skipping"].items():
+        console.print(f"{name}: {_skipping_words(layers)}", highlight=False, markup=False)
     for verdict in found["verdicts"]:
         console.print(verdict, highlight=False, markup=False)
     if not found["calm"]:

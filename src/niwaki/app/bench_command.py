@@ -23,7 +23,7 @@ def bench(
     threads: Annotated[int | None, option("CPU threads; as many as torch takes by itself.")] = None,
     rounds: Annotated[int, typer.Option(help="How often each model is timed.")] = 30,
     warmup: Annotated[int, typer.Option(help="Rounds before that, not timed.")] = 5,
-    backend: Annotated[str, typer.Option(help="What runs them: eager, compile or onnxruntime.")] = "eager",
+    backend: Annotated[str, typer.Option(help="What runs them: eager, compile, onnxruntime, or sparse.")] = "eager",
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, auto.")] = "cpu",
     as_json: Json = False,
     quiet: Quiet = False,

@@ -6,9 +6,11 @@ from .flops import ModelFlops, count_flops
 from .latency import Timing, Timings, latency
 from .layer_table import LatencyTable
 from .ledger import Entry, Ledger, peak_memory, step_flops
+from .skipping import LayerChoice, Skipping, skip_zeros
 from .timing import Ratio, compare_times
 
 __all__ = [
+    "LayerChoice",
     "Counted",
     "CountedPrices",
     "Entry",
@@ -16,6 +18,7 @@ __all__ = [
     "Ledger",
     "ModelFlops",
     "Ratio",
+    "Skipping",
     "Timing",
     "Timings",
     "compare_times",
@@ -24,5 +27,6 @@ __all__ = [
     "latency",
     "latency_table",
     "peak_memory",
+    "skip_zeros",
     "step_flops",
 ]

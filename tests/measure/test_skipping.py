@@ -1,0 +1,190 @@
+"""Layers that skip zeros compute the same, and are taken only where the clock speaks for them."""
+
+from __future__ import annotations
+
+import copy
+import warnings
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+
+from niwaki.core import TrainError
+from niwaki.measure import Timing, Timings, skip_zeros, skipping
+from niwaki.measure.skipping import SkippingProduct
+
+
+def thinned(model: nn.Module, density: float = 0.1) -> nn.Module:
+    draw = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for weight in (p for p in model.parameters() if p.dim() > 1):
+            weight.masked_fill_(torch.rand(weight.shape, generator=draw) >= density, 0)
+    return model
+
+
+@pytest.fixture
+def verdicts(monkeypatch):
+    """In place of the clock: layers with so many inputs or more are faster, or none, or all."""
+    seen = []
+
+    def told(models, inputs, **kwargs):
+        seen.append((tuple(inputs.shape), kwargs))
+        ratio = 0.5 if models["own"].weight.shape[1] >= told.least else 1.5
+        rows = [Timing("own", (1.0,), 1.0, 0.0, 1.0, 1.0, 1.0),
+                Timing("skipping", (ratio,), ratio, 0.0, ratio, ratio - 0.1, ratio + 0.1)]  # fmt: skip
+        return Timings(tuple(rows), 1, 1, True)
+
+    told.least, told.seen = 0, seen
+    monkeypatch.setattr(skipping, "latency", told)
+    return told
+
+
+@given(
+    st.integers(1, 9),
+    st.integers(1, 9),
+    st.sampled_from([(), (1,), (4,), (2, 3), (0,), (1, 1, 5)]),
+    st.sampled_from([0.0, 0.2, 0.7, 1.0]),
+    st.booleans(),
+    st.integers(0, 99),
+)
+def test_linear_layers_multiply_as_before(rows, columns, before, density, bias, seed):
+    torch.manual_seed(seed)
+    layer = thinned(nn.Linear(columns, rows, bias=bias).double(), density)
+    x = torch.randn(*before, columns, dtype=torch.float64)
+    found = SkippingProduct(layer)(x)
+    assert found.is_contiguous() and found.shape == (*before, rows)
+    # By the definition, element by element.
+    wanted = torch.einsum("...i,oi->...o", x, layer.weight) + (layer.bias if bias else 0)
+    torch.testing.assert_close(found, wanted.detach(), rtol=1e-12, atol=1e-12)
+
+
+@given(st.integers(1, 5), st.integers(1, 5), st.integers(1, 3), st.integers(1, 4), st.booleans(), st.booleans())
+def test_convolutions_of_single_pixels_multiply_as_before(inputs, outputs, count, side, bias, last):
+    torch.manual_seed(0)
+    layer = thinned(nn.Conv2d(inputs, outputs, 1, bias=bias).double(), 0.4)
+    x = torch.randn(count, inputs, side, side + 1, dtype=torch.float64)
+    x = x.to(memory_format=torch.channels_last) if last else x
+    wanted = torch.einsum("bihw,oi->bohw", x, layer.weight[:, :, 0, 0]) + (layer.bias[:, None, None] if bias else 0)
+    torch.testing.assert_close(SkippingProduct(layer)(x), wanted.detach(), rtol=1e-12, atol=1e-12)
+
+
+class Net(nn.Module):
+    """One of each kind, a layer that is used twice, and one that is never used."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem = nn.Conv2d(3, 8, 3, padding=1)
+        self.point = nn.Conv2d(8, 16, 1, bias=False)
+        self.strided = nn.Conv2d(16, 16, 1, stride=2)
+        self.grouped = nn.Conv2d(16, 16, 1, groups=4)
+        self.again = self.mixing = nn.Linear(16, 16)
+        self.head = nn.Linear(16, 5)
+        self.unused = nn.Linear(16, 5)
+        self.watched = nn.Linear(5, 5)
+        self.watched.register_forward_hook(lambda module, args, out: out + 1)
+        self.drop = nn.Dropout(0.5)
+
+    def forward(self, x, scale=1.0):
+        x = self.grouped(self.strided(self.point(torch.relu(self.stem(x)))))
+        x = self.again(torch.relu(self.mixing(x.mean((2, 3)))))
+        return self.watched(self.drop(self.head(x))) * scale
+
+
+def test_what_is_faster_is_taken_and_the_rest_left(verdicts):
+    net, x = thinned(Net()), torch.randn(4, 3, 6, 6)
+    net.head.weight.data.fill_(1.0)
+    before = copy.deepcopy(net.state_dict())
+    verdicts.least = 16
+    made = skip_zeros(net, x, threads=3, rounds=7)
+    found = {choice.name: (choice.skips, choice.why) for choice in made.layers}
+    assert found == {
+        "point": (False, "skipping its zeros is not surely faster here"),
+        "again": (True, ""),
+        "head": (False, "too few of its weights are zero"),
+        "unused": (False, "the example does not pass through it"),
+    }
+    assert {kind for kind in map(type, made.model.modules()) if kind is SkippingProduct} == {SkippingProduct}
+    assert made.model.again is made.model.mixing and type(made.model.again) is SkippingProduct
+    assert type(made.model.point) is nn.Conv2d
+    # Each was timed on what it gets from the example, with what was asked.
+    assert verdicts.seen == [((4, 8, 6, 6), {"threads": 3, "rounds": 7}), ((4, 16), {"threads": 3, "rounds": 7})]
+    net.eval()
+    torch.testing.assert_close(made.model(x), net(x))
+    assert all(torch.equal(a, b) for a, b in zip(before.values(), net.state_dict().values(), strict=True))
+    density = next(choice.density for choice in made.layers if choice.name == "again")
+    assert density == float((net.again.weight != 0).double().mean())
+
+
+def test_a_single_layer_is_a_model(verdicts):
+    layer = thinned(nn.Linear(30, 20))
+    made = skip_zeros(layer, torch.ones(2, 30))
+    assert type(made.model) is SkippingProduct
+    torch.testing.assert_close(made.model(torch.ones(2, 30)), layer(torch.ones(2, 30)))
+    assert made.layers[0].ratio == 0.5
+
+
+def test_examples_as_arguments_and_keywords(verdicts):
+    net, x = thinned(Net()), torch.randn(1, 3, 4, 4)
+    for example in ((x, 2.0), [x, 2.0], {"x": x, "scale": 2.0}):
+        made = skip_zeros(net, example)
+        assert any(choice.skips for choice in made.layers)
+        torch.testing.assert_close(made.model(x), net.eval()(x))
+
+
+def test_layers_are_left_alone_by_name(verdicts):
+    made = skip_zeros(thinned(Net()), torch.randn(1, 3, 4, 4), ignore=["again", "point"])
+    assert (type(made.model.again), type(made.model.point)) == (nn.Linear, nn.Conv2d)
+    assert {choice.name for choice in made.layers if choice.skips} == {"head"}
+
+
+def test_other_dtypes_are_left_alone_with_the_reason(verdicts):
+    made = skip_zeros(thinned(nn.Linear(8, 8)).bfloat16(), torch.ones(1, 8, dtype=torch.bfloat16))
+    assert made.layers[0].why == "it is torch.bfloat16 on cpu: zeros are skipped on the CPU in float32 or float64"
+
+
+class Reading(nn.Module):
+    """Code that reads the weight of its layer, in one of two ways."""
+
+    def __init__(self, mode):
+        super().__init__()
+        self.layer, self.mode = nn.Linear(8, 8), mode
+
+    def forward(self, x):
+        x = self.layer(x)
+        if self.mode == "dtype":
+            return x.to(self.layer.weight.dtype)
+        return x + self.layer.weight.sum(0) if self.mode == "sum" else x + torch.rand(8)
+
+
+def test_code_that_reads_a_layer(verdicts):
+    model = thinned(Reading("dtype"))
+    torch.testing.assert_close(skip_zeros(model, torch.ones(1, 8)).model(torch.ones(1, 8)), model(torch.ones(1, 8)))
+    with pytest.raises(TrainError, match=r"Reading does not run with layers that skip zeros .* Name such .* ignore="):
+        skip_zeros(thinned(Reading("sum")), torch.ones(1, 8))
+    with pytest.raises(TrainError, match=r"Reading gives outputs up to .* away from its own.* ignore="):
+        skip_zeros(thinned(Reading("random")), torch.ones(1, 8))
+    assert not skip_zeros(thinned(Reading("sum")), torch.ones(1, 8), ignore=["layer"]).layers
+
+
+def test_a_transformer_layer_of_torch(verdicts):
+    model = thinned(nn.TransformerEncoderLayer(16, 2, 32, batch_first=True)).eval()
+    x = torch.randn(2, 5, 16)
+    made = skip_zeros(model, x)  # whose fast path reads weights, and calls no layer
+    assert {choice.why for choice in made.layers} == {"the example does not pass through it"}
+    with torch.inference_mode():
+        torch.testing.assert_close(made.model(x), model(x))
+
+
+def test_nothing_is_warned_of(verdicts):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        skip_zeros(thinned(nn.Linear(8, 8)), torch.ones(2, 8))
+
+
+def test_a_wide_layer_with_few_weights_is_faster_by_the_clock():
+    layer = thinned(nn.Linear(1024, 1024), 0.01)
+    # A third of the dense time or less, on a quiet machine; a restless one has a few chances.
+    tries = (skip_zeros(layer, torch.randn(16, 1024), threads=1).layers[0] for _ in range(5))
+    assert any(choice.skips for choice in tries)
