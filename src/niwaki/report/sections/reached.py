@@ -64,12 +64,14 @@ def _table(block: Block, facts: Facts) -> Table:
     dense = _mean(block.dense[0]) if block.dense and block.cohorts else None
     rows = [(cohort, row(cohort, found.get(cohort.label, Verdict()))) for cohort in block.everyone]
     has_memory = any(values["peak_memory"] for _, values in rows)
+    has_file = any(values["file_bytes"] for _, values in rows)
     columns = [
         "Method",
         sentence(facts.result),
         *(["Against dense"] if dense is not None else []),
         "Seeds",
         "Weights kept",
+        *(["Model file"] if has_file else []),
     ]
     columns += ["Training cost", "Time", *(["Peak memory"] if has_memory else [])]
     body = []
@@ -77,7 +79,8 @@ def _table(block: Block, facts: Facts) -> Table:
         line = [_name(cohort, values), _accuracy(values)]
         if dense is not None:
             line.append(_against(cohort, values, dense))
-        line += [_seeds(values), _kept(cohort, values), _cost(values), Cell(duration(values["seconds"]))]
+        line += [_seeds(values), _kept(cohort, values), *([_file(values)] if has_file else [])]
+        line += [_cost(values), Cell(duration(values["seconds"]))]
         if has_memory:
             line.append(Cell(size(values["peak_memory"])))
         body.append(line)
@@ -125,12 +128,16 @@ def _seeds(values: dict[str, Any]) -> Cell:
 
 def _kept(cohort: Cohort, values: dict[str, Any]) -> Cell:
     kept, total = values["weights_kept"], values["weights_total"]
-    below = []
+    words = share(values["weights_left"])
     if kept is not None and total is not None:
-        below.append(f"{weight_words(kept)} of {weight_words(total)}")
-    if values["file_bytes"] is not None and values["dense_bytes"] is not None:
-        below.append(f"as a file {size(values['file_bytes'])}, dense {size(values['dense_bytes'])}")
-    return Cell(share(values["weights_left"]), "; ".join(below))
+        return Cell(words, f"{weight_words(kept)} of {weight_words(total)}")
+    return Cell(words)
+
+
+def _file(values: dict[str, Any]) -> Cell:
+    if values["file_bytes"] is None or values["dense_bytes"] is None:
+        return Cell("", look="quiet")
+    return Cell(size(values["file_bytes"]), f"dense {size(values['dense_bytes'])}")
 
 
 def _cost(values: dict[str, Any]) -> Cell:
