@@ -15,6 +15,8 @@ from niwaki.core import TrainError
 from niwaki.measure import Timing, Timings, skip_zeros, skipping
 from niwaki.measure.skipping import SkippingProduct
 
+pytestmark = pytest.mark.skipif(not torch.backends.mkl.is_available(), reason="this torch has no MKL")
+
 
 def thinned(model: nn.Module, density: float = 0.1) -> nn.Module:
     draw = torch.Generator().manual_seed(1)
@@ -142,6 +144,16 @@ def test_layers_are_left_alone_by_name(verdicts):
 def test_other_dtypes_are_left_alone_with_the_reason(verdicts):
     made = skip_zeros(thinned(nn.Linear(8, 8)).bfloat16(), torch.ones(1, 8, dtype=torch.bfloat16))
     assert made.layers[0].why == "it is torch.bfloat16 on cpu: zeros are skipped on the CPU in float32 or float64"
+
+
+def test_a_torch_that_cannot_multiply_so_leaves_all_layers(verdicts, monkeypatch):
+    def fails(*args):
+        raise RuntimeError("addmm on a sparse CPU tensor requires compiling PyTorch with MKL")
+
+    monkeypatch.setattr(SkippingProduct, "forward", fails)
+    made = skip_zeros(thinned(nn.Linear(8, 8)), torch.ones(2, 8))
+    assert type(made.model) is nn.Linear
+    assert made.layers[0].why.startswith("torch cannot skip zeros here: addmm on a sparse CPU tensor requires")
 
 
 class Reading(nn.Module):

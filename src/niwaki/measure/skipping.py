@@ -161,8 +161,13 @@ def _chosen(
     why = _why_not(layer, density, x is not None)
     if why:
         return LayerChoice(name, density, 1.0, False, why), layer
-    with torch.inference_mode(False):
-        made = SkippingProduct(layer)
+    try:
+        with torch.inference_mode(False):
+            made = SkippingProduct(layer)
+        with torch.inference_mode():
+            made(x)
+    except RuntimeError as error:  # torch multiplies by compressed rows with MKL, which not every processor has
+        return LayerChoice(name, density, 1.0, False, f"torch cannot skip zeros here: {str(error)[:100]}"), layer
     row = latency({"own": layer, "skipping": made}, x, threads=threads, rounds=rounds)["skipping"]
     if row.is_faster:
         return LayerChoice(name, density, row.ratio, True), made
