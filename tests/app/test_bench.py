@@ -165,7 +165,7 @@ def test_models_on_other_backends(backend):
 
 
 @pytest.mark.skipif(not torch.backends.mkl.is_available(), reason="this torch has no MKL")
-def test_zeros_are_skipped_where_that_is_faster(tmp_path, own_modules):
+def test_zeros_are_skipped_where_that_is_faster(own_modules):
     (own_modules / "thin_net.py").write_text(
         "import torch\nfrom torch import nn\n"
         "def net():\n"

@@ -72,10 +72,10 @@ def _check_inputs(models: Mapping[str, nn.Module], inputs: Tensor) -> None:
             ) from error
 
 
-def _facts(row: Timing, parameters: int) -> dict[str, Any]:
+def _facts(row: Timing, model: nn.Module) -> dict[str, Any]:
     return {
         "name": row.name,
-        "parameters": parameters,
+        "parameters": sum(p.numel() for p in model.parameters()),
         "seconds": row.median,
         "spread": row.spread,
         "ratio": row.ratio,
@@ -126,12 +126,11 @@ def bench_models(
     models = {name: model.to(place) for name, model in _opened(texts, dense).items()}
     inputs = _inputs(models, texts, size, batch).to(place)
     _check_inputs(models, inputs)
-    counts = {name: sum(p.numel() for p in model.parameters()) for name, model in models.items()}
     skipping = models if backend == SPARSE else {}
     chosen = {name: skip_zeros(model, inputs, threads=threads) for name, model in skipping.items()}
-    models |= {name: made.model for name, made in chosen.items()}
+    running = models | {name: made.model for name, made in chosen.items()}
     runner = "eager" if chosen else backend
-    found = time_models(models, inputs, backend=runner, threads=threads, rounds=rounds, warmup=warmup)
+    found = time_models(running, inputs, backend=runner, threads=threads, rounds=rounds, warmup=warmup)
     return {
         "input": list(inputs.shape),
         "device": str(place),
@@ -140,7 +139,7 @@ def bench_models(
         "rounds": rounds,
         "attempts": found.attempts,
         "calm": found.is_calm,
-        "models": [_facts(row, counts[row.name]) for row in found.rows],
+        "models": [_facts(row, models[row.name]) for row in found.rows],
         "skipping": {name: [asdict(layer) for layer in made.layers] for name, made in chosen.items()},
         "verdicts": [_verdict(row, found.rows[0].name) for row in found.rows[1:]],
     }

@@ -46,15 +46,15 @@ def deliver(parts: Parts, out: Path) -> dict[str, Any]:
     if is_structured(parts.groups):
         return _shrunk(parts, out)
     with parts.sparsifier.pruned():
-        model = bare_model(parts.model)
-        return {"file": _saved(model, model, parts, out, compact=True)}
+        return {"file": _saved(bare_model(parts.model), parts, out, compact=True)}
 
 
-def _saved(model: nn.Module, dense: nn.Module, parts: Parts, out: Path, *, compact: bool) -> dict[str, Any]:
+def _saved(model: nn.Module, parts: Parts, out: Path, *, compact: bool) -> dict[str, Any]:
     """Save the model beside its origin; says how large the file is, and how large the dense model's tensors are."""
     example = parts.batches.at(0)[0]
     save(model, out / SMALL, overwrite=True, compact=compact)
     write_origin(out / SMALL, replace(origin_of(parts.settings.model, parts.data, example), start=None))
+    dense = bare_model(parts.model)
     held = sum(tensor.nbytes for tensor in [*dense.parameters(), *dense.buffers()])
     return {"folder": SMALL, "bytes": (out / SMALL / TENSORS).stat().st_size, "dense_bytes": held}
 
@@ -67,7 +67,7 @@ def _shrunk(parts: Parts, out: Path) -> dict[str, Any]:
         small = shrink(model, groups, keep)
         verdict = verify(model, small, groups, keep, example[:2])
         reached = outcome(model, groups, keep)
-        file = _saved(small, model, parts, out, compact=False)
+        file = _saved(small, parts, out, compact=False)
         race = Race(parts.settings.costs, model, example)
         race.run(small)
     # The model is masked already, so that its outputs change by nothing: no word of that.

@@ -15,6 +15,7 @@ from typing import Any
 
 from ..core.errors import StoreError
 from ..store import write_file
+from ..store.small import PLAN, TENSORS
 
 CONFIG, VERSIONS, METRICS = "config.json", "versions.json", "metrics.jsonl"
 LEDGER, RESULT, REPORT = "ledger.json", "result.json", "report.html"
@@ -136,12 +137,12 @@ def clear_folder(out: Path) -> None:
     for path in out.iterdir() if out.exists() else []:
         if path.name in _OWN or (path.name.startswith("tensors-") and path.suffix == ".safetensors"):
             path.unlink()
-        elif path.name == SMALL and (path / "plan.json").exists():
+        elif path.name == SMALL and (path / PLAN).exists():
             _clear_model(path)
 
 
 def _clear_model(folder: Path) -> None:
-    for name in ("plan.json", "model.safetensors", ORIGIN):
+    for name in (PLAN, TENSORS, ORIGIN):
         (folder / name).unlink(missing_ok=True)
     with contextlib.suppress(OSError):  # what is not ours stays, and the folder with it
         folder.rmdir()

@@ -89,6 +89,7 @@ def inspect_model(
     groups = groups_of(model, units)
     parameters = parameters_of(model)
     total = sum(p.numel() for p in parameters.values())
+    not_zero = {name: int(p.count_nonzero()) for name, p in parameters.items()}
     macs, all_macs, uncounted = _macs(model, example_of(model, size, [address]))
     kept = {} if density is None else _kept(groups, parameters, allocator_named(allocator), density)
     layers = []
@@ -97,14 +98,14 @@ def inspect_model(
         count = parameters[name].numel()
         row: dict[str, Any] = {"name": group.name, "shape": list(parameters[name].shape), "units": group.size}
         row |= {"parameters": count, "share": count / total, "macs": macs.get(name)}
-        row["not_zero"] = int(parameters[name].count_nonzero())
+        row["not_zero"] = not_zero[name]
         if density is not None:
             row |= {"kept": kept[group.name], "density": kept[group.name] / group.size}
         layers.append(row)
     return {
         "model": address,
         "parameters": total,
-        "not_zero": sum(int(p.count_nonzero()) for p in parameters.values()),
+        "not_zero": sum(not_zero.values()),
         "prunable": sum(row["parameters"] for row in layers),
         "macs": all_macs,
         "density": None if density is None else sum(kept.values()) / sum(group.size for group in groups),

@@ -15,6 +15,7 @@ from torch.utils._pytree import tree_leaves
 from ..core.errors import TrainError
 from ..core.names import bare_model
 from .latency import latency
+from .tape import split_example
 
 Layer = nn.Linear | nn.Conv2d
 _KINDS = (torch.float32, torch.float64)
@@ -126,9 +127,8 @@ def _candidates(model: nn.Module) -> dict[str, Layer]:
 
 
 def _call(model: nn.Module, example: Any) -> Any:
-    if isinstance(example, Mapping):
-        return model(**example)
-    return model(*example) if isinstance(example, tuple | list) else model(example)
+    args, kwargs = split_example(example)
+    return model(*args, **kwargs)
 
 
 def _inputs_of(model: nn.Module, layers: Mapping[str, Layer], example: Any) -> tuple[dict[str, Tensor], Any]:
