@@ -16,6 +16,7 @@ from torch import nn
 
 from ..core.errors import TrainError
 from .memory import kept_memory
+from .tape import split_example
 from .timing import check_rounds, pinned, time_in_turns
 
 _RESAMPLES = 2000
@@ -91,8 +92,7 @@ def _quiet(models: Sequence[Callable[..., object]], threads: int) -> Generator[N
 
 
 def _calls(models: Mapping[str, Callable[..., object]], inputs: Any) -> dict[str, Callable[[], object]]:
-    args = () if isinstance(inputs, Mapping) else tuple(inputs) if isinstance(inputs, (tuple, list)) else (inputs,)
-    kwargs = dict(inputs) if isinstance(inputs, Mapping) else {}
+    args, kwargs = split_example(inputs)
 
     def bound(model: Callable[..., object]) -> Callable[[], object]:
         return lambda: model(*args, **kwargs)
