@@ -1,7 +1,8 @@
 """Runs the same short training again and again, each time killed somewhere else, resumed, and compared.
 
 Started as a process of its own, so that it may fork: the children share the loaded libraries and cost no start-up.
-Writes one line of JSON per kill: how it was killed, after which step, in which stage, and what differs in the end.
+Called with a folder and what to kill at: ``moments`` (a seed follows) or ``files``, every kind of change to a file.
+Writes one line of JSON per kill: how it was killed, when, in which stage, and what differs in the end.
 """
 
 from __future__ import annotations
@@ -9,15 +10,19 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import sys
 import time
-from collections.abc import Iterator, Mapping
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 
 import sklearn.datasets  # noqa: F401  (loaded here once, for all children)
 import torch
+import torch._dynamo  # noqa: F401  (an optimizer loads it, which takes longer than the whole run)
 from safetensors.torch import load_file
 
 from niwaki.app.progress import Silent
@@ -51,16 +56,42 @@ class DiesAt(Silent):
             os.kill(os.getpid(), signal.SIGKILL)
 
 
-def forked(work) -> int:
+class Changes:
+    """Sees every change to files under a folder, and kills its own process before one of them."""
+
+    WATCHED = ("os.rename", "os.remove", "os.mkdir", "os.rmdir", "shutil.rmtree")
+
+    def __init__(self, out: Path, at: int | None = None) -> None:
+        self.out, self.at = str(out), at
+        self.seen: list[str] = []
+        sys.addaudithook(self)
+
+    def __call__(self, event: str, given: tuple[object, ...]) -> None:
+        flags = given[2] if event == "open" else None
+        opened = isinstance(flags, int) and bool(flags & (os.O_WRONLY | os.O_RDWR))
+        if (opened or event in self.WATCHED) and str(given[0]).startswith(self.out):
+            self.seen.append(f"{event} {re.sub('[0-9a-f]{16}|[0-9]+', '*', str(given[0])[len(self.out) :])}")
+            if len(self.seen) == self.at:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+
+def forked(work: Callable[[], object]) -> int:
     child = os.fork()
     if child == 0:
         status = 1
         try:
             work()
             status = 0
+        except Exception:
+            traceback.print_exc()
         finally:
+            sys.stderr.flush()
             os._exit(status)
     return child
+
+
+def waited(child: int) -> int:
+    return os.waitpid(child, 0)[1]
 
 
 def tensors(out: Path) -> dict[str, torch.Tensor]:
@@ -74,6 +105,8 @@ def stage_at(step: int) -> str:
 
 
 def compare(out: Path, whole: Path) -> list[str]:
+    if len(superseded := sorted(path.name for path in out.glob("tensors-*"))) != 1:
+        return superseded
     expected, now = tensors(whole), tensors(out)
     if expected.keys() != now.keys():
         return sorted(expected.keys() ^ now.keys())
@@ -92,8 +125,12 @@ def compare(out: Path, whole: Path) -> list[str]:
     return different + (["metrics.jsonl"] if lines[0] != lines[1] else [])
 
 
+def listed(out: Path) -> list[str]:
+    return sorted(re.sub("[0-9a-f]{16}", "*", str(path.relative_to(out))) for path in out.rglob("*"))
+
+
 def moments(chance: random.Random, lasted: float) -> Iterator[tuple[str, float]]:
-    """Three steps of every stage, then moments of the clock, which also fall into the writing of checkpoints."""
+    """Three steps of every stage, then moments of the clock."""
     by_stage: dict[str, list[int]] = {}
     for step in range(1, STEPS):
         by_stage.setdefault(stage_at(step), []).append(step)
@@ -109,33 +146,65 @@ def kill(out: Path, kind: str, when: float) -> None:
     while not killed:
         shutil.rmtree(out, ignore_errors=True)
         progress = DiesAt(int(when)) if kind == "step" else Silent()
-        child = forked(lambda progress=progress: train(SETTINGS, out, progress=progress))
+        child = forked(partial(train, SETTINGS, out, progress=progress))
         if kind == "clock":
             time.sleep(when)
             os.kill(child, signal.SIGKILL)
-        _, status = os.waitpid(child, 0)
+        status = waited(child)
         killed = os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
         when = when / 2 if kind == "clock" else when
 
 
-def main() -> None:
-    folder, chance = Path(sys.argv[1]), random.Random(int(sys.argv[2]))
-    torch.set_num_threads(1)
+def gone_on(out: Path, whole: Path) -> list[str]:
+    """Go on with a run that was killed; says what differs in the end."""
+    begun = (out / "config.json").exists()  # nothing but model and data need be said again
+    given = {"model": SETTINGS.model, "data": SETTINGS.data} if begun else vars(SETTINGS)
+    return compare(out, whole) if waited(forked(lambda: resume(out, given))) == 0 else ["no result"]
+
+
+def at_moments(folder: Path, seed: int) -> None:
     whole = folder / "whole"
     begun = time.perf_counter()
-    os.waitpid(forked(lambda: train(SETTINGS, whole)), 0)
+    waited(forked(lambda: train(SETTINGS, whole)))
     lasted = time.perf_counter() - begun
-    for number, (kind, when) in enumerate(moments(chance, lasted)):
+    for number, (kind, when) in enumerate(moments(random.Random(seed), lasted)):
         out = folder / f"run-{number}"
         kill(out, kind, when)
-        given = {"model": SETTINGS.model, "data": SETTINGS.data}
-        if not (out / "config.json").exists():
-            given = vars(SETTINGS)
-        _, status = os.waitpid(forked(lambda out=out, given=given: resume(out, given)), 0)
         record = {"kind": kind, "when": when, "stage": stage_at(int(when)) if kind == "step" else None}
-        record["different"] = compare(out, whole) if status == 0 else ["no result"]
-        print(json.dumps(record), flush=True)
+        print(json.dumps({**record, "different": gone_on(out, whole)}), flush=True)
+
+
+def at_files(folder: Path) -> None:
+    """Kill before the first and before the last change of every kind; nothing may lie about afterwards either."""
+    whole = folder / "whole"
+
+    def watched() -> None:
+        changes = Changes(whole)
+        train(SETTINGS, whole)
+        (folder / "changes.json").write_text(json.dumps(changes.seen))
+
+    def doomed() -> None:
+        Changes(out, at)
+        train(SETTINGS, out)
+
+    waited(forked(watched))
+    seen = json.loads((folder / "changes.json").read_text())
+    last = {change: number for number, change in enumerate(seen, 1)}
+    for at in sorted({*last.values(), *(seen.index(change) + 1 for change in last)}):
+        out = folder / f"run-{at}"
+        status = waited(forked(doomed))
+        assert os.WIFSIGNALED(status), (at, status)
+        different = gone_on(out, whole)
+        if listed(out) != listed(whole):
+            different += sorted({*listed(out)} ^ {*listed(whole)})
+        print(json.dumps({"kind": "file", "when": seen[at - 1], "different": different}), flush=True)
+        shutil.rmtree(out)
 
 
 if __name__ == "__main__":
-    main()
+    torch.set_num_threads(1)
+    place, what = Path(sys.argv[1]), sys.argv[2]
+    if what == "files":
+        at_files(place)
+    else:
+        at_moments(place, int(sys.argv[3]))

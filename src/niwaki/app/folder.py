@@ -7,6 +7,7 @@ import importlib
 import json
 import math
 import os
+import re
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,12 +16,15 @@ from typing import Any
 
 from ..core.errors import StoreError
 from ..store import write_file
+from ..store.checkpoint import HEADER, TENSOR_FILES, sweep_checkpoint
+from ..store.files import WRITING, sweep
 from ..store.small import PLAN, TENSORS
 
 CONFIG, VERSIONS, METRICS = "config.json", "versions.json", "metrics.jsonl"
 LEDGER, RESULT, REPORT = "ledger.json", "result.json", "report.html"
 TABLE, SMALL, ORIGIN = "table.json", "small", "origin.json"
-_OWN = (CONFIG, VERSIONS, METRICS, LEDGER, RESULT, REPORT, TABLE, ORIGIN, "checkpoint.json")
+_OWN = (CONFIG, VERSIONS, METRICS, LEDGER, RESULT, REPORT, TABLE, ORIGIN, HEADER)
+_SWEPT = (*(name for name in _OWN if name != REPORT), PLAN, TENSORS, WRITING)  # anyone may be writing a report just now
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -132,10 +136,31 @@ def _locked(out: Path) -> int | None:
     return place
 
 
+def _sweep(out: Path) -> None:
+    for folder in (out, out / SMALL):
+        if folder.is_dir():
+            sweep(folder, "|".join([*(re.escape(name) for name in _SWEPT), TENSOR_FILES]))
+
+
+def sweep_folder(out: Path) -> None:
+    """Delete what a killed process left half-written; a damaged checkpoint gives a `StoreError`.
+
+    Args:
+        out: the run folder; no other process may be writing to it.
+    """
+    _sweep(out)
+    if (out / HEADER).exists():
+        sweep_checkpoint(out)
+
+
 def clear_folder(out: Path) -> None:
     """Delete the files of a run; other files stay."""
-    for path in out.iterdir() if out.exists() else []:
-        if path.name in _OWN or (path.name.startswith("tensors-") and path.suffix == ".safetensors"):
+    if not out.exists():
+        return
+    (out / CONFIG).unlink(missing_ok=True)  # first: after a kill, nobody takes what is left for a run
+    _sweep(out)
+    for path in out.iterdir():
+        if path.name in _OWN or re.fullmatch(TENSOR_FILES, path.name):
             path.unlink()
         elif path.name == SMALL and (path / PLAN).exists():
             _clear_model(path)

@@ -35,6 +35,7 @@ from .folder import (
     held,
     open_folder,
     read_json,
+    sweep_folder,
     write_json,
 )
 from .origin import origin_of, write_origin
@@ -124,15 +125,21 @@ def resume(out: Path, given: Mapping[str, Any], *, progress: Shown | None = None
         )
     settings = Settings(**given) if config is None else from_config(config, given, str(out))
     with pinned(settings.threads):
-        table = LatencyTable.read(out / TABLE) if config is not None and settings.latency is not None else None
-        parts = assemble(settings, progress, table=table)
+        parts = assemble(settings, progress, table=_table_of(out, settings))
         with held(out):
+            sweep_folder(out)
             if config is None or not (out / HEADER).exists():
                 return _begin(parts, out, progress, str((config or {}).get("command", command)))
             with parts.sparsifier.whole():
                 extra = load_training(out, model=parts.model, optimizer=parts.optimizer, sparsifier=parts.sparsifier)
             _tell_changes(out, parts, progress)
             return _run(parts, out, _Position(**extra["position"]), extra["lines"], progress)
+
+
+def _table_of(out: Path, settings: Settings) -> LatencyTable | None:
+    """The table that the run was planned by; ``None`` for one that needs none, or was stopped before it had one."""
+    needed = settings.latency is not None and ((out / TABLE).exists() or (out / HEADER).exists())
+    return LatencyTable.read(out / TABLE) if needed else None
 
 
 def _tell_changes(out: Path, parts: Parts, progress: Shown) -> None:
@@ -145,10 +152,10 @@ def _tell_changes(out: Path, parts: Parts, progress: Shown) -> None:
 def _begin(parts: Parts, out: Path, progress: Shown, command: str) -> dict[str, Any]:
     settings = replace(parts.settings, density=1.0) if parts.settings.method == "dense" else parts.settings
     config = as_config(settings, steps=parts.steps, per_epoch=parts.batches.per_epoch, command=command)
+    write_json(out / CONFIG, config)  # the first file: whatever is there after a kill, the run can go on
     write_json(out / VERSIONS, versions(parts.device))
     write_origin(out, origin_of(settings.model, parts.data, parts.batches.at(0)[0]))
-    write_table(parts, out)  # before the settings: who finds them in the folder finds the table too
-    write_json(out / CONFIG, config)
+    write_table(parts, out)
     return _run(parts, out, _Position(), 0, progress)
 
 

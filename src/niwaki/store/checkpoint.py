@@ -17,7 +17,7 @@ from torch import nn
 
 from ..core.errors import StoreError
 from .encode import decode, encode
-from .files import write_file
+from .files import sweep, write_file
 from .fingerprint import describe, digest_of
 from .signed import Format, read_signed, read_tensors, signed
 
@@ -29,16 +29,25 @@ _FORMAT = Format(
     missing="check the folder, or start anew without resuming",
     damaged="take another copy of it, or start the run anew",
 )
-_TENSOR_FILE = re.compile(r"tensors-[0-9a-f]{16}\.safetensors")
-_LEFTOVER = re.compile(r"\.(tensors-[0-9a-f]{16}\.safetensors|checkpoint\.json)\.\d+\.tmp")
+TENSOR_FILES = r"tensors-[0-9a-f]{16}\.safetensors"
 
 
 def _delete_older(folder: Path, keep: str) -> None:
     for path in folder.iterdir():
-        if path.name != keep and (_TENSOR_FILE.fullmatch(path.name) or _LEFTOVER.fullmatch(path.name)):
+        if path.name != keep and re.fullmatch(TENSOR_FILES, path.name):
             # A file that cannot be deleted costs space and nothing else; the next save tries again.
             with contextlib.suppress(OSError):
                 path.unlink()
+    sweep(folder, rf"{TENSOR_FILES}|{re.escape(HEADER)}")
+
+
+def sweep_checkpoint(folder: Path) -> None:
+    """Delete what killed processes left beside a checkpoint; a damaged one gives a `StoreError`.
+
+    Args:
+        folder: the checkpoint's folder; no other process may be writing to it.
+    """
+    _delete_older(folder, read_signed(_FORMAT, folder / HEADER)["tensors"]["file"])
 
 
 def save_checkpoint(folder: str | Path, state: object, *, kind: str = "state", model: nn.Module | None = None) -> None:

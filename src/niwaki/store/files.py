@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 from collections.abc import Generator
 from pathlib import Path
@@ -11,6 +12,9 @@ from pathlib import Path
 from safetensors import SafetensorError
 
 from ..core.errors import StoreError
+
+WRITING = "writing"
+_TEMPORARY = re.compile(r"\.(.+)\.\d+\.tmp")
 
 
 def _sync_folder(folder: Path) -> None:
@@ -108,7 +112,7 @@ def beside(folder: Path, size: int) -> Generator[Path]:
     ...     [(file.name, file.read_text()) for file in Path(name).iterdir()]
     [('note.txt', 'kept')]
     """
-    temporary = folder / f".writing.{os.getpid()}.tmp"
+    temporary = folder / f".{WRITING}.{os.getpid()}.tmp"
     try:
         temporary.mkdir(parents=True, exist_ok=True)
         yield temporary
@@ -133,3 +137,26 @@ def settle(temporary: Path, path: Path) -> None:
         os.fsync(file.fileno())
     temporary.replace(path)
     _sync_folder(path.parent)
+
+
+def sweep(folder: Path, names: str) -> None:
+    """Delete what killed processes left half-written; only while no other process writes there.
+
+    What cannot be deleted costs space and nothing else, so it is left.
+
+    Args:
+        folder: where.
+        names: a pattern of the files' names, as they are when finished; `WRITING` stands for folders of `beside`.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as name:
+    ...     _ = (Path(name) / ".note.txt.4711.tmp").write_text("hal")
+    ...     sweep(Path(name), "note.txt")
+    ...     list(Path(name).iterdir())
+    []
+    """
+    for path in folder.iterdir():
+        found = _TEMPORARY.fullmatch(path.name)
+        if found and re.fullmatch(names, found[1]):
+            with contextlib.suppress(OSError):
+                shutil.rmtree(path) if path.is_dir() else path.unlink()

@@ -12,7 +12,6 @@ import copy
 import hashlib
 import platform
 import re
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -30,7 +29,7 @@ from ..structure.rewritten import FIXED
 from ..structure.shrink import apply_cut
 from .architecture import Description, check_architecture, describe_dense, digest, extra_states, named_tensors
 from .encode import decode, encode
-from .files import beside, check_empty, settle, write_file
+from .files import WRITING, beside, check_empty, settle, sweep, write_file
 from .plan import pack, unpack
 from .signed import Format, damaged, read_signed, read_tensors, signed
 from .zeros import with_zeros, without_zeros
@@ -43,7 +42,7 @@ _FORMAT = Format(
     missing="check the folder, or save the model again",
     damaged="take another copy of it, or save the model again",
 )
-_LEFTOVER = re.compile(r"model-[0-9a-f]{16}\.safetensors|\.(plan\.json|writing)\.\d+\.tmp")
+_UNSETTLED = re.compile(r"model-[0-9a-f]{16}\.safetensors")
 
 
 def _digest_name(sha256: str) -> str:
@@ -123,8 +122,9 @@ def save(model: nn.Module, folder: str | Path, *, overwrite: bool = False, compa
         # The model is stored already; a plain name and less rubbish are all that could still fail.
         settle(folder / _digest_name(about["sha256"]), folder / TENSORS)
         for path in folder.iterdir():
-            if _LEFTOVER.fullmatch(path.name):
-                shutil.rmtree(path) if path.is_dir() else path.unlink()
+            if _UNSETTLED.fullmatch(path.name):
+                path.unlink()
+        sweep(folder, f"{re.escape(PLAN)}|{WRITING}")
 
 
 def _part(plan: Mapping[str, Any], key: str, kind: type, where: Path) -> Any:
