@@ -175,9 +175,38 @@ def test_code_that_reads_a_layer(verdicts):
     torch.testing.assert_close(skip_zeros(model, torch.ones(1, 8)).model(torch.ones(1, 8)), model(torch.ones(1, 8)))
     with pytest.raises(TrainError, match=r"Reading does not run with layers that skip zeros .* Name such .* ignore="):
         skip_zeros(thinned(Reading("sum")), torch.ones(1, 8))
-    with pytest.raises(TrainError, match=r"Reading gives outputs up to .* away from its own.* ignore="):
+    with pytest.raises(TrainError, match=r"Reading gives outputs up to .* of their size away from its own.* ignore="):
         skip_zeros(thinned(Reading("random")), torch.ones(1, 8))
     assert not skip_zeros(thinned(Reading("sum")), torch.ones(1, 8), ignore=["layer"]).layers
+
+
+class Giving(nn.Module):
+    """Gives outputs that have no largest difference: infinite ones, NaN, none at all, whole numbers."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(8, 8)
+        self.calls = 0
+
+    def forward(self, x):
+        y = self.layer(x)
+        self.calls += 1  # rounding may change which is largest
+        barred = y.masked_fill(torch.arange(8) < 3, float("-inf"))
+        return {
+            "barred": barred,
+            "none": y[:0],
+            "odd": (y * float("nan"), self.layer),
+            "best": torch.tensor(self.calls),
+        }
+
+
+def test_outputs_that_are_not_finite_or_empty(verdicts):
+    model, x = thinned(Giving()), torch.ones(2, 8)
+    assert [choice.skips for choice in skip_zeros(model, x).layers] == [True]
+    changed = thinned(Reading("random"))
+    changed.forward = lambda x: changed.layer(x).masked_fill(torch.rand(2, 8) < 0.5, float("-inf"))
+    with pytest.raises(TrainError, match=r"outputs up to inf of their size away"):
+        skip_zeros(changed, x)
 
 
 def test_a_transformer_layer_of_torch(verdicts):

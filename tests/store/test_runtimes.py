@@ -182,15 +182,34 @@ def test_the_difference_is_the_largest_over_all_outputs_and_batches(tmp_path):
         check_parity(found, 0.06)
     with pytest.raises(StoreError, match="that are nan away"):
         check_parity(Parity(tmp_path, "none", float("nan"), 1.0, (1,)), 1.0)
-    assert np.isnan(
-        compare(
-            model, call, tmp_path, lambda this: [this.args[0].numpy() * np.nan], runtime="none", dynamic_batch=False
-        ).difference
+    broken = compare(
+        model, call, tmp_path, lambda this: [this.args[0].numpy() * np.nan], runtime="none", dynamic_batch=False
     )
+    with pytest.raises(StoreError, match="that are inf away"):
+        check_parity(broken, 1.0)
     with pytest.raises(
         StoreError, match=r"none cannot run .* on 1 examples as Identity does \(ValueError: its outputs"
     ):
         compare(model, call, tmp_path, lambda this: [this.args[0].numpy()[0]], runtime="none", dynamic_batch=True)
+
+
+def repeating(arrays):
+    return lambda call: arrays
+
+
+def test_infinite_outputs_agree_where_they_are_the_same(tmp_path):
+    given = torch.tensor([[1.0, float("-inf")], [-8.0, float("inf")]])
+    ways = {"same": given, "other": given.nan_to_num(neginf=-9.0), "finite": given + 0.5}
+    found = {}
+    for name, arrays in ways.items():
+        run = repeating([arrays.numpy()])
+        found[name] = compare(nn.Identity(), call_of(given), tmp_path, run, runtime="none", dynamic_batch=False)
+    assert {one.largest for one in found.values()} == {8.0}
+    assert {name: one.difference for name, one in found.items()} == {"same": 0.0, "other": float("inf"), "finite": 0.5}
+    nothing, run = call_of(given * 0), repeating([(given * 0).numpy()])
+    odd = compare(nn.Identity(), nothing, tmp_path, run, runtime="none", dynamic_batch=False)
+    with pytest.raises(StoreError, match="that are nan away"):  # NaN from both proves nothing
+        check_parity(odd, 1.0)
 
 
 def test_weights_of_a_large_model_lie_beside_it(onnx, tmp_path, monkeypatch):

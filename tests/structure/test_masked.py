@@ -9,8 +9,8 @@ import torch
 from torch import nn
 
 from niwaki.core import GroupError
+from niwaki.core.gaps import tensors_in
 from niwaki.structure import masked
-from niwaki.structure.parting import tensors_in
 from tests.structure.cut_nets import NETS, by_hand, small_of, whole_state
 from tests.structure.declared import group, kept
 

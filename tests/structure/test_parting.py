@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from niwaki.core.gaps import tensors_in
 from niwaki.structure import shrink, verify
-from niwaki.structure.parting import tensors_in
 from tests.structure.declared import group, kept
 
 

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
 from ..core.errors import StoreError
+from ..core.gaps import gap, largest
 from .calling import Call, said
 
 Run = Callable[[Call], Sequence[NDArray[Any]]]
@@ -23,8 +24,8 @@ Run = Callable[[Call], Sequence[NDArray[Any]]]
 class Parity:
     """How far a written model is from the one it was made of.
 
-    ``difference`` is the largest absolute difference of any output, ``largest`` the largest absolute output,
-    ``batches`` the batch sizes that were compared.
+    ``difference`` is the largest absolute difference of any output, ``largest`` the largest absolute output that
+    is finite, ``batches`` the batch sizes that were compared.
     """
 
     path: Path
@@ -46,8 +47,10 @@ def _apart(wanted: Sequence[NDArray[Any]], found: Sequence[NDArray[Any]]) -> flo
     if len(wanted) != len(found) or any(a.shape != b.shape for a, b in zip(wanted, found, strict=True)):
         shapes = [[list(array.shape) for array in side] for side in (found, wanted)]
         raise ValueError(f"its outputs have the shapes {shapes[0]}, the model's {shapes[1]}")
-    apart = [np.abs(a.astype(np.float64) - b.astype(np.float64)) for a, b in zip(wanted, found, strict=True)]
-    return max((float(array.max()) for array in apart if array.size), default=0.0)
+    pairs = [(torch.tensor(a), torch.tensor(b)) for a, b in zip(wanted, found, strict=True)]
+    if any(bool(a.isnan().any()) for a, _ in pairs):
+        return float("nan")  # from both, it would prove nothing
+    return max((gap(a, b) for a, b in pairs), default=0.0)
 
 
 def compare(model: nn.Module, call: Call, path: Path, run: Run, *, runtime: str, dynamic_batch: bool) -> Parity:
@@ -68,7 +71,7 @@ def compare(model: nn.Module, call: Call, path: Path, run: Run, *, runtime: str,
         StoreError: the runtime cannot run it, or returns other shapes.
     """
     sizes = sorted({1, call.batch, call.batch + 3}) if dynamic_batch and call.batch else [call.batch]
-    difference = largest = 0.0
+    difference = most = 0.0
     for size in sizes:
         this = call.of_batch(size) if call.batch else call
         with torch.no_grad():
@@ -81,10 +84,10 @@ def compare(model: nn.Module, call: Call, path: Path, run: Run, *, runtime: str,
                 f"({said(error)}); nothing was written. Try another opset or dynamic_batch=False"
             ) from error
         difference = float(np.fmax(difference, apart)) if not np.isnan(apart) else float("nan")
-        largest = max([largest, *(float(np.abs(array.astype(np.float64)).max()) for array in wanted if array.size)])
+        most = max([most, *(largest(torch.tensor(array)) for array in wanted)])
         if np.isnan(difference):
             break
-    return Parity(path, runtime, difference, largest, tuple(sizes))
+    return Parity(path, runtime, difference, most, tuple(sizes))
 
 
 def check_parity(parity: Parity, tolerance: float) -> None:

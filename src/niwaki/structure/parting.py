@@ -5,11 +5,12 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
+from ..core.gaps import gap, largest, tensors_in
 from .cutting import modules_of
 
 Picks = Mapping[tuple[int, int], Sequence[Tensor]]
@@ -19,48 +20,11 @@ _MOST = 64  # ways to pair up axes; more are not tried
 _LIMITS = {torch.float64: 1e-8, torch.float32: 1e-4, torch.bfloat16: 5e-2, torch.float16: 1e-2}
 
 
-def tensors_in(value: object, path: str = "output") -> dict[str, Tensor]:
-    """The tensors in an output of any structure, by a path such as ``output['logits'][0]``; others are left out.
-
-    >>> list(tensors_in({"a": torch.zeros(1), "b": (torch.zeros(1), None)}))
-    ["output['a']", "output['b'][0]"]
-    """
-    if isinstance(value, Tensor):
-        return {path: value}
-    if isinstance(value, Mapping):
-        parts = [(f"{path}[{key!r}]", part) for key, part in value.items()]
-    elif isinstance(value, tuple | list):
-        parts = [(f"{path}[{i}]", part) for i, part in enumerate(value)]
-    elif is_dataclass(value) and not isinstance(value, type):
-        parts = [(f"{path}.{field.name}", getattr(value, field.name)) for field in fields(value)]
-    else:
-        parts = []
-    return {name: tensor for at, part in parts for name, tensor in tensors_in(part, at).items()}
-
-
-def largest(tensor: Tensor) -> float:
-    """The largest absolute value that is finite; zero for an empty tensor and for whole numbers."""
-    if tensor.dtype not in _LIMITS or not tensor.numel():
-        return 0.0
-    return float(tensor.detach().abs().nan_to_num(0.0, 0.0).max())
-
-
 def limit_of(tensor: Tensor, tolerance: float | None, *, least: float = 0.0) -> float:
     """How far a tensor may be off: the tolerance, or by default a share of its largest value, at least of ``least``."""
     if tolerance is not None:
         return tolerance
     return _LIMITS.get(tensor.dtype, 0.0) * max(least, largest(tensor))
-
-
-def gap(one: Tensor, other: Tensor) -> float:
-    """The largest absolute difference of two tensors of one shape; infinite where only one is NaN or infinite."""
-    if not one.numel():
-        return 0.0
-    wide = torch.complex128 if one.is_complex() or other.is_complex() else torch.float64
-    a, b = one.detach().to(wide), other.detach().to(one.device, wide)
-    same = (a == b) | (a.isnan() & b.isnan())
-    difference = float(torch.where(same, 0.0, (a - b).abs()).max())
-    return difference if difference == difference else float("inf")
 
 
 @dataclass(frozen=True, eq=False)

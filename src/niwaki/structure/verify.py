@@ -14,11 +14,12 @@ from torch.utils._pytree import tree_map
 
 from ..core.cut import Cut
 from ..core.errors import GroupError
+from ..core.gaps import gap, largest, tensors_in
 from ..core.group import Group
 from ..core.names import bare_model, plain_name
 from .cutting import cut_from, modules_of
 from .masked import masked_parameters
-from .parting import Diary, Picks, gap, largest, limit_of, parting, tensors_in, watched
+from .parting import Diary, Picks, limit_of, parting, watched
 
 _NOISE = 1e-3
 _Run = Callable[[nn.Module], object]
