@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from ..core.errors import StoreError
+from ..core.gaps import gap, largest
 from ..core.names import bare_model
 from .calling import said
 from .decoders import FAMILIES
@@ -67,11 +68,11 @@ def _check_same(model: Any, loaded: Any, state: Mapping[str, Tensor], *, runs: b
         return
     was_training = model.training
     try:
-        wanted, found = _logits(model.eval()).cpu().double(), _logits(loaded.eval()).cpu().double()
+        wanted, found = _logits(model.eval()), _logits(loaded.eval())
     finally:
         model.train(was_training)
-    allowed = max(1e-4, 16 * torch.finfo(model.dtype).eps) * max(1.0, float(wanted.abs().max()))
-    apart = float((wanted - found).abs().max())
+    allowed = max(1e-4, 16 * torch.finfo(model.dtype).eps) * max(1.0, largest(wanted))
+    apart = gap(wanted, found)
     if not apart <= allowed:
         raise StoreError(
             f"the model that was to be saved computes outputs up to {apart:.3g} away from "
