@@ -12,8 +12,9 @@ import torch
 from torch import nn
 
 from niwaki.core import StoreError
-from niwaki.store import export_onnx, export_openvino
+from niwaki.store import export_onnx, export_openvino, runtimes
 from niwaki.store.calling import call_of
+from niwaki.store.files import settle
 from niwaki.store.parity import Parity, check_parity, compare
 from tests.store.cut_models import small_net
 
@@ -97,7 +98,9 @@ def test_openvino_computes_the_same_for_any_batch(openvino, tmp_path):
         export_openvino(small, tmp_path / "folder", IMAGES)
     with torch.no_grad():
         small.frozen.add_(1)
+    (tmp_path / "folder" / ".writing.4711.tmp").mkdir()  # left by a killed process
     export_openvino(small, tmp_path / "folder", IMAGES[:2], overwrite=True, dynamic_batch=False)
+    assert sorted(path.name for path in (tmp_path / "folder").iterdir()) == ["model.bin", "model.xml"]
     compiled = openvino.compile_model(tmp_path / "folder" / "model.xml", "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     assert np.allclose(compiled([IMAGES[:2].numpy()])[0], small(IMAGES[:2]).detach().numpy(), atol=1e-5)
 
@@ -212,6 +215,18 @@ def test_infinite_outputs_agree_where_they_are_the_same(tmp_path):
         check_parity(odd, 1.0)
 
 
+def interrupted_after(count):
+    places = []
+
+    def settled(temporary, path):
+        if len(places) == count:
+            raise KeyboardInterrupt
+        places.append(path)
+        settle(temporary, path)
+
+    return settled
+
+
 def test_weights_of_a_large_model_lie_beside_it(onnx, tmp_path, monkeypatch):
     # What torch does above 2 GB, without the 2 GB.
     real = torch.onnx.ONNXProgram.save
@@ -220,6 +235,12 @@ def test_weights_of_a_large_model_lie_beside_it(onnx, tmp_path, monkeypatch):
     export_onnx(small, tmp_path / "net.onnx", IMAGES[:2])
     assert sorted(path.name for path in tmp_path.iterdir()) == ["net.onnx", "net.onnx.data"]
     assert np.allclose(run_onnx(tmp_path / "net.onnx", IMAGES.numpy())[0], small(IMAGES).detach().numpy(), atol=1e-5)
+    with monkeypatch.context() as patch:
+        patch.setattr(runtimes, "settle", interrupted_after(1))
+        with pytest.raises(KeyboardInterrupt):
+            export_onnx(small, tmp_path / "net.onnx", IMAGES[:2], overwrite=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["net.onnx.data"]  # an old graph with new weights never
+    export_onnx(small, tmp_path / "net.onnx", IMAGES[:2])
     monkeypatch.undo()
     export_onnx(small, tmp_path / "net.onnx", IMAGES[:2], overwrite=True)
     assert [path.name for path in tmp_path.iterdir()] == ["net.onnx"]

@@ -17,7 +17,7 @@ from ..core.gaps import gap, largest
 from ..core.names import bare_model
 from .calling import said
 from .decoders import FAMILIES
-from .files import beside, check_empty, settle
+from .files import WRITING, beside, check_empty, settle, sweep
 from .modes import REMEDY, Mode, described
 from .uneven import PREFIX, register, stock_class, stock_config, stock_name, uneven_class
 
@@ -133,6 +133,7 @@ def save_pretrained(
         text = model.main_input_name == "input_ids" and not model.config.is_encoder_decoder
         _check_same(model, kind.from_pretrained(temporary, use_safetensors=True), state, runs=whole and text)
         _settle_all(temporary, folder)
+    sweep(folder, WRITING)
 
 
 def _has_all_heads(model: Any) -> bool:

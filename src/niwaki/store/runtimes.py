@@ -12,7 +12,7 @@ from torch import nn
 
 from ..core.errors import StoreError
 from .calling import Call, Example, exported, quiet, said
-from .files import beside, settle
+from .files import WRITING, beside, settle, sweep
 from .parity import Parity, arrays_of, check_parity, compare
 
 
@@ -89,8 +89,14 @@ def export_onnx(
         written.model.metadata_props["niwaki.compared_with"] = parity.runtime
         written.save(file)
         place = path.with_name(weights.name)
-        settle(weights, place) if weights.exists() else place.unlink(missing_ok=True)
-        settle(file, path)
+        if weights.exists():
+            # Without its graph the old weights are no model: at no moment do both belong to different ones.
+            path.unlink(missing_ok=True)
+            settle(weights, place)
+            settle(file, path)
+        else:
+            settle(file, path)
+            place.unlink(missing_ok=True)
     return parity
 
 
@@ -168,4 +174,5 @@ def export_openvino(
         path.unlink(missing_ok=True)
         settle(file.with_suffix(".bin"), path.with_suffix(".bin"))
         settle(file, path)
+    sweep(folder, WRITING)
     return parity
