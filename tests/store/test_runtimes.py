@@ -216,7 +216,7 @@ def test_infinite_outputs_agree_where_they_are_the_same(tmp_path):
 
 
 def interrupted_after(count):
-    places = []
+    places: list[object] = []
 
     def settled(temporary, path):
         if len(places) == count:
