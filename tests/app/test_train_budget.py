@@ -91,7 +91,17 @@ def test_a_stopped_run_goes_on_with_the_table_it_was_planned_by(tmp_path, clock,
     def never(*_, **__):
         raise AssertionError("a resumed run must not measure again")
 
+    # Killed before there was a checkpoint, and even before the table: it is measured once more.
+    for name, files in (("early", ["config.json"]), ("later", ["config.json", "versions.json", "table.json"])):
+        (tmp_path / name).mkdir()
+        for file in files:
+            (tmp_path / name / file).write_bytes((tmp_path / "stopped" / file).read_bytes())
+    resume(tmp_path / "early", {})
+    assert records(tmp_path / "early") == records(tmp_path / "whole")
+
     monkeypatch.setattr("niwaki.app.budgets.latency_table", never)
+    resume(tmp_path / "later", {})
+    assert records(tmp_path / "later") == records(tmp_path / "whole")
     again = resume(tmp_path / "stopped", {})
     assert records(tmp_path / "stopped") == records(tmp_path / "whole")
     left, right = tensors(tmp_path / "stopped"), tensors(tmp_path / "whole")
