@@ -30,8 +30,8 @@ METHODS: dict[str, Any] = {
 }
 
 
-def build(name: str, optimizer_type: Any = torch.optim.SGD):
-    model = net()
+def build(name: str, optimizer_type: Any = torch.optim.SGD, model: nn.Module | None = None):
+    model = net() if model is None else model
     method, switches = METHODS[name]
     more: dict[str, Any] = {"momentum": 0.9} if optimizer_type is torch.optim.SGD else {}
     optimizer = optimizer_type(model.parameters(), lr=0.02, weight_decay=1e-3, **more)

@@ -10,6 +10,9 @@ from .errors import GroupError
 
 _WRAPPERS = (nn.DataParallel, nn.parallel.DistributedDataParallel, AveragedModel)
 
+ABOARD = "niwaki"
+"""Where in an optimizer's ``state_dict()`` the states of its sparsifiers lie, in a list."""
+
 
 def bare_model(model: nn.Module) -> nn.Module:
     """The model inside its wrappers: `torch.compile`, DataParallel, DistributedDataParallel, an averaged copy.

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from ..core.errors import StoreError
-from ..core.names import bare_model, plain_name
+from ..core.names import ABOARD, bare_model, plain_name
 from .checkpoint import HEADER, read_checkpoint, save_checkpoint
 from .fingerprint import check_fingerprint, plain_state
 
@@ -65,6 +65,11 @@ def _shapes(optimizer: torch.optim.Optimizer) -> list[list[list[int]]]:
     return [[list(parameter.shape) for parameter in group["params"]] for group in optimizer.param_groups]
 
 
+def _state_of(optimizer: torch.optim.Optimizer, *, alone: bool) -> dict[str, Any]:
+    # A sparsifier that is stored by itself need not be there twice, aboard its optimizer.
+    return {key: value for key, value in optimizer.state_dict().items() if not alone or key != ABOARD}
+
+
 def save_training(
     folder: str | Path,
     *,
@@ -96,7 +101,7 @@ def save_training(
         "optimizer": {
             "class": type(optimizer).__name__,
             "shapes": _shapes(optimizer),
-            "state": optimizer.state_dict(),
+            "state": _state_of(optimizer, alone=sparsifier is not None),
         },
         **{name: None if thing is None else thing.state_dict() for name, thing in others.items()},
         "random": _random_states(),

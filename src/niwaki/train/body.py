@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from ..core.errors import TrainError
 from ..core.gates import GateMap, tensor_masks
 from ..core.group import Group
 from ..structure.surgery import sliced
@@ -25,7 +26,8 @@ class Body:
     optimizer state of the active weights while they stand still, ``copy`` an averaged copy's tensors, ``partial``
     names the tensors in which something does not act, ``hidden`` masks the straight-through weights, whose values lie
     in ``memory``, and ``version`` counts the changes of masks. ``beside`` holds tensors that are never masked, but that
-    criteria read about the units.
+    criteria read about the units. ``begun`` has the versions of the tensors when the first structure was put on,
+    and ``first`` its masks, until the first step.
     """
 
     groups: Sequence[Group]
@@ -44,6 +46,8 @@ class Body:
     cross_slices: bool = True
     laid: dict[str, Tensor] = field(default_factory=dict)
     small: Materialised | None = None
+    begun: dict[str, int] = field(default_factory=dict)
+    first: dict[str, Tensor] = field(default_factory=dict)
 
     def lay(self, gates: GateMap, home: Mapping[str, Tensor], *, frozen: bool = False) -> None:
         """Compute the masks of all tensors from the gates of all units.
@@ -98,6 +102,27 @@ class Body:
                 tensor.masked_fill_(~self.home[name], 0)  # times zero, negative weights would be minus zero
                 clear_state(optimizer, tensor, ~self.home[name])
         self._mask_copy({})
+        self.begun = {name: tensor._version for name, tensor in self.tensors.items()}
+        self.first = self.acts
+
+    def check_loaded(self) -> None:
+        """Check at the first step that a loaded state did not come without its weights.
+
+        Raises:
+            TrainError: the weights are what the first structure left of others.
+        """
+        if not self.begun:
+            return
+        if self.first is not self.acts and all(t._version == self.begun[n] for n, t in self.tensors.items()):
+            missing = {name: mask & ~self.first[name] for name, mask in self.acts.items()}
+            values = [self.whole(name, self.tensors[name].detach())[mask] for name, mask in missing.items()]
+            if sum(part.numel() for part in values) and not any(bool(part.any()) for part in values):
+                raise TrainError(
+                    "the sparsifier's state was loaded and the model's weights were not, since attach() put the first "
+                    "structure on them: weights that were loaded before it have lost what it removed. Load the model "
+                    "after attach(); optimizer and sparsifier may come before or after the model"
+                )
+        self.begun, self.first = {}, {}
 
     @torch.no_grad()
     def show(self, decay: float) -> None:

@@ -18,6 +18,7 @@ from ..core.group import Group, check_groups, tensors_of
 from ..core.names import parameters_of
 from ..measure.ledger import Ledger
 from . import attaching, saving
+from .aboard import board
 from .body import Body
 from .closures import Call, with_closure
 from .diary import Diary
@@ -103,7 +104,7 @@ class Sparsifier:
         self._stateless: list[nn.Parameter] = []
 
     def attach(self, optimizer: Optimizer, ema: nn.Module | None = None) -> Sparsifier:
-        """Hang on an optimizer: from here on, its steps are the plan's steps.
+        """Hang on an optimizer: its steps are the plan's steps now, and its state takes the sparsifier's along.
 
         Args:
             optimizer: holds all tensors of the groups.
@@ -127,6 +128,7 @@ class Sparsifier:
             inner.register_step_post_hook(self._after_step),
             *(t.register_hook(self._gradient_hook(n)) for n, t in self._body.tensors.items()),  # type: ignore[no-untyped-call]
             *self._meter.attach(),
+            *board(self, inner),
         ]
         return self
 
@@ -217,7 +219,7 @@ class Sparsifier:
                 narrow(self)
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything needed to go on exactly where this one stands; save model and optimizer beside it."""
+        """Everything needed to go on exactly where this one stands; the optimizer's ``state_dict()`` has it aboard."""
         return saving.state_dict(self)
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -258,6 +260,7 @@ class Sparsifier:
             if self._is_frozen:
                 clear_gradients(optimizer, beside(optimizer, self._body.tensors.values()))
             return
+        self._body.check_loaded()
         attaching.check_gradients(self._body.tensors, self.step)
         event = self.plan.timeline.upcoming(self.step)
         if event is not None and event.step - event.window <= self.step:
