@@ -67,6 +67,19 @@ def test_each_of_two_sparsifiers_finds_its_own():
         assert others[name].step == 6
 
 
+@pytest.mark.parametrize("named", [None, "0", "3"])
+def test_a_checkpoint_has_both_whichever_is_named(tmp_path, named):
+    model, optimizer, made = two_on_one()
+    train(model, optimizer, range(6))
+    save_training(tmp_path, model=model, optimizer=optimizer, sparsifier=made.get(named))
+    again, its_optimizer, others = two_on_one()
+    load_training(tmp_path, model=again, optimizer=its_optimizer, sparsifier=others.get(named))
+    assert [one.step for one in others.values()] == [6, 6]
+    for at in (model, optimizer), (again, its_optimizer):
+        train(*at, range(6, 12))
+    assert all(torch.equal(*pair) for pair in zip(model.parameters(), again.parameters(), strict=True))
+
+
 def test_what_does_not_fit_is_refused_before_anything_is_loaded():
     model, optimizer, _ = build("iee")
     train(model, optimizer, range(3))

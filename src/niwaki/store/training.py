@@ -65,9 +65,12 @@ def _shapes(optimizer: torch.optim.Optimizer) -> list[list[list[int]]]:
     return [[list(parameter.shape) for parameter in group["params"]] for group in optimizer.param_groups]
 
 
-def _state_of(optimizer: torch.optim.Optimizer, *, alone: bool) -> dict[str, Any]:
-    # A sparsifier that is stored by itself need not be there twice, aboard its optimizer.
-    return {key: value for key, value in optimizer.state_dict().items() if not alone or key != ABOARD}
+def _state_of(optimizer: torch.optim.Optimizer, sparsifier: Mapping[str, Any] | None) -> dict[str, Any]:
+    state = optimizer.state_dict()
+    aboard = [one["sizes"] for one in state.get(ABOARD, ())]
+    if sparsifier is not None and aboard == [sparsifier.get("sizes")]:
+        del state[ABOARD]  # what is stored by itself need not be there twice
+    return state
 
 
 def save_training(
@@ -96,14 +99,15 @@ def save_training(
         extra: nested data of your own, such as the step and the generators of the data.
     """
     others = {"sparsifier": sparsifier, "scheduler": scheduler, "scaler": scaler}
+    states = {name: None if thing is None else thing.state_dict() for name, thing in others.items()}
     state = {
         "model": plain_state(model),
         "optimizer": {
             "class": type(optimizer).__name__,
             "shapes": _shapes(optimizer),
-            "state": _state_of(optimizer, alone=sparsifier is not None),
+            "state": _state_of(optimizer, states["sparsifier"]),
         },
-        **{name: None if thing is None else thing.state_dict() for name, thing in others.items()},
+        **states,
         "random": _random_states(),
         "extra": extra,
     }
