@@ -13,20 +13,22 @@ from niwaki.measure.replay import Eager
 
 
 class Clock:
-    """Stands still unless something is said to take time."""
+    """Stands still unless something is said to take time; reading it may."""
 
-    def __init__(self) -> None:
-        self.now = 0.0
+    def __init__(self, reading: float) -> None:
+        self.now, self.reading = 0.0, reading
 
     def __call__(self) -> float:
+        self.now += self.reading
         return self.now
 
     def takes(self, seconds: float) -> None:
         self.now += seconds
 
 
-def test_it_is_what_the_whole_takes_beyond_its_operators(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock, x = Clock(), torch.ones(3)
+@pytest.mark.parametrize("reading", [0.0, 0.125, 3.0])
+def test_it_is_what_the_whole_takes_beyond_its_operators(reading: float) -> None:
+    clock, x = Clock(reading), torch.ones(3)
     plain = torch.relu
 
     def relu(x: torch.Tensor) -> torch.Tensor:

@@ -38,7 +38,7 @@ _BACKENDS: Mapping[str, Callable[[torch.device, int], Backend]] = {
     "compile": lambda device, threads: Compiled(),
     "onnxruntime": OnnxRuntime,
 }
-_CALLING = " outside its operators"
+_CALLING = " beyond its operators"
 
 
 def runtime_of(backend: str, device: torch.device, threads: int) -> Backend:
