@@ -63,7 +63,6 @@ def _table(block: Block, facts: Facts) -> Table:
     found = verdicts(block)
     dense = _mean(block.dense[0]) if block.dense and block.cohorts else None
     rows = [(cohort, row(cohort, found.get(cohort.label, Verdict()))) for cohort in block.everyone]
-    has_memory = any(values["peak_memory"] for _, values in rows)
     has_file = any(values["file_bytes"] for _, values in rows)
     columns = [
         "Method",
@@ -73,17 +72,15 @@ def _table(block: Block, facts: Facts) -> Table:
         "Weights kept",
         *(["Model file"] if has_file else []),
     ]
-    columns += ["Training cost", "Time", *(["Peak memory"] if has_memory else [])]
+    columns += ["Training cost", "Time"]
     body = []
     for cohort, values in rows:
         line = [_name(cohort, values), _accuracy(values)]
         if dense is not None:
             line.append(_against(cohort, values, dense))
         line += [_seeds(values), _kept(cohort, values), *([_file(values)] if has_file else [])]
-        line += [_cost(values), Cell(duration(values["seconds"]))]
-        if has_memory:
-            line.append(Cell(size(values["peak_memory"])))
-        body.append(line)
+        memory = f"{size(values['peak_memory'])} at most" if values["peak_memory"] else ""
+        body.append([*line, _cost(values), Cell(duration(values["seconds"]), memory)])
     return Table(facts.heading(block), columns, body)
 
 
