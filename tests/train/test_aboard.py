@@ -115,7 +115,7 @@ def test_weights_loaded_before_attach_are_missed_at_the_first_step(name):
     assert its_sparsifier.step == 26
 
 
-def test_without_a_sparsifier_all_is_as_ever(tmp_path):
+def test_without_a_sparsifier_all_is_as_ever():
     model, optimizer, sparsifier = build("iee")
     train(model, optimizer, range(3))
     state = optimizer.state_dict()

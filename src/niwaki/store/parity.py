@@ -43,14 +43,13 @@ def arrays_of(values: Any) -> list[NDArray[Any]]:
     return [leaf.detach().cpu().numpy() for leaf in leaves]
 
 
-def _apart(wanted: Sequence[NDArray[Any]], found: Sequence[NDArray[Any]]) -> float:
+def _apart(wanted: Sequence[Tensor], found: Sequence[Tensor]) -> float:
     if len(wanted) != len(found) or any(a.shape != b.shape for a, b in zip(wanted, found, strict=True)):
-        shapes = [[list(array.shape) for array in side] for side in (found, wanted)]
+        shapes = [[list(tensor.shape) for tensor in side] for side in (found, wanted)]
         raise ValueError(f"its outputs have the shapes {shapes[0]}, the model's {shapes[1]}")
-    pairs = [(torch.tensor(a), torch.tensor(b)) for a, b in zip(wanted, found, strict=True)]
-    if any(bool(a.isnan().any()) for a, _ in pairs):
+    if any(bool(a.isnan().any()) for a in wanted):
         return float("nan")  # from both, it would prove nothing
-    return max((gap(a, b) for a, b in pairs), default=0.0)
+    return max((gap(a, b) for a, b in zip(wanted, found, strict=True)), default=0.0)
 
 
 def compare(model: nn.Module, call: Call, path: Path, run: Run, *, runtime: str, dynamic_batch: bool) -> Parity:
@@ -75,16 +74,16 @@ def compare(model: nn.Module, call: Call, path: Path, run: Run, *, runtime: str,
     for size in sizes:
         this = call.of_batch(size) if call.batch else call
         with torch.no_grad():
-            wanted = arrays_of(model(*this.args, **this.kwargs))
+            wanted = [torch.from_numpy(array) for array in arrays_of(model(*this.args, **this.kwargs))]
         try:
-            apart = _apart(wanted, run(this))
+            apart = _apart(wanted, [torch.tensor(array) for array in run(this)])
         except Exception as error:
             raise StoreError(
                 f"{runtime} cannot run what was to become {path} on {size} examples as {type(model).__name__} does "
                 f"({said(error)}); nothing was written. Try another opset or dynamic_batch=False"
             ) from error
         difference = float(np.fmax(difference, apart)) if not np.isnan(apart) else float("nan")
-        most = max([most, *(largest(torch.tensor(array)) for array in wanted)])
+        most = max([most, *map(largest, wanted)])
         if np.isnan(difference):
             break
     return Parity(path, runtime, difference, most, tuple(sizes))

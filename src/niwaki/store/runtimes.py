@@ -45,6 +45,13 @@ def _converted(model: nn.Module, kind: str, convert: Callable[[], Any]) -> Any:
         ) from error
 
 
+def _settle_both(file: Path, weights: Path, path: Path) -> None:
+    # Without its graph the old weights are no model: at no moment do both belong to different ones.
+    path.unlink(missing_ok=True)
+    settle(weights, path.with_name(weights.name))
+    settle(file, path)
+
+
 def export_onnx(
     model: nn.Module,
     path: str | Path,
@@ -88,15 +95,11 @@ def export_onnx(
         written.model.metadata_props["niwaki.max_abs_difference"] = repr(parity.difference)
         written.model.metadata_props["niwaki.compared_with"] = parity.runtime
         written.save(file)
-        place = path.with_name(weights.name)
         if weights.exists():
-            # Without its graph the old weights are no model: at no moment do both belong to different ones.
-            path.unlink(missing_ok=True)
-            settle(weights, place)
-            settle(file, path)
+            _settle_both(file, weights, path)
         else:
             settle(file, path)
-            place.unlink(missing_ok=True)
+            path.with_name(weights.name).unlink(missing_ok=True)
     return parity
 
 
@@ -170,9 +173,6 @@ def export_openvino(
         check_parity(parity, tolerance)
         written.set_rt_info(repr(parity.difference), ["niwaki", "max_abs_difference"])
         openvino.save_model(written, file, compress_to_fp16=False)
-        # Without its description the old weights are no model: at no moment do both belong to different ones.
-        path.unlink(missing_ok=True)
-        settle(file.with_suffix(".bin"), path.with_suffix(".bin"))
-        settle(file, path)
+        _settle_both(file, file.with_suffix(".bin"), path)
     sweep(folder, WRITING)
     return parity

@@ -10,7 +10,7 @@ from torch.utils.hooks import RemovableHandle
 
 from ..core.errors import TrainError
 from ..core.names import ABOARD
-from .saving import check_state
+from .saving import check_state, sizes_of
 
 if TYPE_CHECKING:
     from .sparsifier import Sparsifier
@@ -24,7 +24,7 @@ def _own(sparsifier: Sparsifier, states: Any) -> Mapping[str, Any] | None:
     """
     if not states:
         return None
-    sizes = {group.name: group.size for group in sparsifier.groups}
+    sizes = sizes_of(sparsifier)
     found: Mapping[str, Any] = next((state for state in states if dict(state["sizes"]) == sizes), states[0])
     try:
         check_state(sparsifier, found)

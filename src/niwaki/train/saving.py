@@ -39,6 +39,11 @@ def _copied(value: Any) -> Any:
     return [_copied(inner) for inner in value] if isinstance(value, list) else value
 
 
+def sizes_of(sparsifier: Sparsifier) -> dict[str, int]:
+    """Units by group name: what tells the states of different sparsifiers apart."""
+    return {group.name: group.size for group in sparsifier.groups}
+
+
 def _check_whole(sparsifier: Sparsifier) -> None:
     small = sparsifier._body.small
     if small is not None and small.kept:
@@ -64,7 +69,7 @@ def state_dict(sparsifier: Sparsifier) -> dict[str, Any]:
         {
             "format": _FORMAT,
             "plan": _plan_mark(s),
-            "sizes": {group.name: group.size for group in s.groups},
+            "sizes": sizes_of(s),
             "step": s.step,
             "is_exploring": s.is_exploring,
             "home": s._home,
@@ -102,7 +107,7 @@ def check_state(sparsifier: Sparsifier, state: Mapping[str, Any]) -> None:
         raise TrainError("attach(optimizer) the sparsifier before loading its state")
     if state.get("format") != _FORMAT:
         raise TrainError(f"this state has format {state.get('format')!r}; this version of niwaki reads {_FORMAT}")
-    sizes = {group.name: group.size for group in sparsifier.groups}
+    sizes = sizes_of(sparsifier)
     if dict(state["sizes"]) != sizes:
         odd = sorted(set(sizes.items()) ^ set(state["sizes"].items()))[0][0]
         raise TrainError(
