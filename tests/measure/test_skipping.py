@@ -7,13 +7,11 @@ import warnings
 
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from torch import nn
 
 from niwaki.core import TrainError
 from niwaki.measure import Timing, Timings, skip_zeros, skipping
-from niwaki.measure.skipping import SkippingProduct
+from niwaki.measure.skipping_layers import SkippingConvolution, SkippingProduct
 
 pytestmark = pytest.mark.skipif(not torch.backends.mkl.is_available(), reason="this torch has no MKL")
 
@@ -41,35 +39,6 @@ def verdicts(monkeypatch):
     told.least, told.seen = 0, seen
     monkeypatch.setattr(skipping, "latency", told)
     return told
-
-
-@given(
-    st.integers(1, 9),
-    st.integers(1, 9),
-    st.sampled_from([(), (1,), (4,), (2, 3), (0,), (1, 1, 5)]),
-    st.sampled_from([0.0, 0.2, 0.7, 1.0]),
-    st.booleans(),
-    st.integers(0, 99),
-)
-def test_linear_layers_multiply_as_before(rows, columns, before, density, bias, seed):
-    torch.manual_seed(seed)
-    layer = thinned(nn.Linear(columns, rows, bias=bias).double(), density)
-    x = torch.randn(*before, columns, dtype=torch.float64)
-    found = SkippingProduct(layer)(x)
-    assert found.is_contiguous() and found.shape == (*before, rows)
-    # By the definition, element by element.
-    wanted = torch.einsum("...i,oi->...o", x, layer.weight) + (layer.bias if bias else 0)
-    torch.testing.assert_close(found, wanted.detach(), rtol=1e-12, atol=1e-12)
-
-
-@given(st.integers(1, 5), st.integers(1, 5), st.integers(1, 3), st.integers(1, 4), st.booleans(), st.booleans())
-def test_convolutions_of_single_pixels_multiply_as_before(inputs, outputs, count, side, bias, last):
-    torch.manual_seed(0)
-    layer = thinned(nn.Conv2d(inputs, outputs, 1, bias=bias).double(), 0.4)
-    x = torch.randn(count, inputs, side, side + 1, dtype=torch.float64)
-    x = x.to(memory_format=torch.channels_last) if last else x
-    wanted = torch.einsum("bihw,oi->bohw", x, layer.weight[:, :, 0, 0]) + (layer.bias[:, None, None] if bias else 0)
-    torch.testing.assert_close(SkippingProduct(layer)(x), wanted.detach(), rtol=1e-12, atol=1e-12)
 
 
 class Net(nn.Module):
@@ -102,16 +71,19 @@ def test_what_is_faster_is_taken_and_the_rest_left(verdicts):
     made = skip_zeros(net, x, threads=3, rounds=7)
     found = {choice.name: (choice.skips, choice.why) for choice in made.layers}
     assert found == {
+        "stem": (False, "skipping its zeros is not surely faster here"),
         "point": (False, "skipping its zeros is not surely faster here"),
+        "strided": (True, ""),
+        "grouped": (False, "skipping its zeros is not surely faster here"),
         "again": (True, ""),
         "head": (False, "too few of its weights are zero"),
         "unused": (False, "the example does not pass through it"),
     }
-    assert {kind for kind in map(type, made.model.modules()) if kind is SkippingProduct} == {SkippingProduct}
     assert made.model.again is made.model.mixing and type(made.model.again) is SkippingProduct
-    assert type(made.model.point) is nn.Conv2d
+    assert (type(made.model.point), type(made.model.strided)) == (nn.Conv2d, SkippingConvolution)
     # Each was timed on what it gets from the example, with what was asked.
-    assert verdicts.seen == [((4, 8, 6, 6), {"threads": 3, "rounds": 7}), ((4, 16), {"threads": 3, "rounds": 7})]
+    sizes = [(4, 3, 6, 6), (4, 8, 6, 6), (4, 16, 6, 6), (4, 16, 3, 3), (4, 16)]
+    assert verdicts.seen == [(size, {"threads": 3, "rounds": 7}) for size in sizes]
     net.eval()
     torch.testing.assert_close(made.model(x), net(x))
     assert all(torch.equal(a, b) for a, b in zip(before.values(), net.state_dict().values(), strict=True))
@@ -138,7 +110,7 @@ def test_examples_as_arguments_and_keywords(verdicts):
 def test_layers_are_left_alone_by_name(verdicts):
     made = skip_zeros(thinned(Net()), torch.randn(1, 3, 4, 4), ignore=["again", "point"])
     assert (type(made.model.again), type(made.model.point)) == (nn.Linear, nn.Conv2d)
-    assert {choice.name for choice in made.layers if choice.skips} == {"head"}
+    assert {choice.name for choice in made.layers if choice.skips} == {"stem", "strided", "grouped", "head"}
 
 
 def test_other_dtypes_are_left_alone_with_the_reason(verdicts):
@@ -231,7 +203,11 @@ def test_nothing_is_warned_of(verdicts):
 
 
 def test_a_wide_layer_with_few_weights_is_faster_by_the_clock():
-    layer = thinned(nn.Linear(1024, 1024), 0.01)
+    layer, x = thinned(nn.Linear(1024, 1024), 0.01), torch.randn(16, 1024)
     # A third of the dense time or less, on a quiet machine; a restless one has a few chances.
-    tries = (skip_zeros(layer, torch.randn(16, 1024), threads=1).layers[0] for _ in range(5))
-    assert any(choice.skips for choice in tries)
+    assert any(skip_zeros(layer, x, threads=1).layers[0].skips for _ in range(5))
+
+
+def test_a_convolution_with_few_weights_is_faster_by_the_clock():
+    layer, x = thinned(nn.Conv2d(256, 256, 3, padding=1), 0.01), torch.randn(1, 256, 14, 14)
+    assert any(skip_zeros(layer, x, threads=1).layers[0].skips for _ in range(5))  # a fifth of the time

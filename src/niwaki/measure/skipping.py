@@ -1,9 +1,8 @@
-"""Products that skip zeros, where that is faster: decided layer by layer, by the clock, on this machine."""
+"""Layers that skip zeros, where that is faster: decided layer by layer, by the clock, on this machine."""
 
 from __future__ import annotations
 
 import copy
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,59 +14,12 @@ from ..core.errors import TrainError
 from ..core.gaps import gap, largest, tensors_in
 from ..core.names import bare_model
 from .latency import latency
+from .skipping_layers import Layer, SkippingConvolution, SkippingProduct
 from .tape import split_example
 
-Layer = nn.Linear | nn.Conv2d
 _KINDS = (torch.float32, torch.float64)
 _ROUNDING = 1e-4
 _MOST = 0.5  # of the weights; with more of them the dense product is faster by far
-
-
-class SkippingProduct(nn.Module):
-    """A linear layer, or a convolution of single pixels, that multiplies by no zeros; for running, not for training.
-
-    ``weight`` is a matrix in compressed rows. Outputs are the layer's up to rounding: sums go in another order.
-
-    Args:
-        layer: an `nn.Linear`, or an `nn.Conv2d` of size 1 without stride, padding or groups.
-    """
-
-    weight: Tensor
-    bias: Tensor | None
-
-    def __init__(self, layer: Layer) -> None:
-        super().__init__()
-        self.is_linear = isinstance(layer, nn.Linear)
-        matrix = layer.weight.detach().flatten(1)
-        self.out_features, self.in_features = matrix.shape
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message=".*(CSR|csr|invariant)")
-            rows = matrix.to_sparse_csr()
-            # The library multiplies with 32-bit places, and would convert wider ones in every call.
-            places = rows.crow_indices().int(), rows.col_indices().int()
-            rows = torch.sparse_csr_tensor(*places, rows.values(), rows.shape)
-        self.register_buffer("weight", rows, persistent=False)
-        bias = None if layer.bias is None else layer.bias.detach().clone()
-        self.register_buffer("bias", bias, persistent=False)
-
-    def _product(self, columns: Tensor) -> Tensor:
-        start = columns.new_zeros(self.out_features) if self.bias is None else self.bias
-        if columns.shape[1] == 1:  # the library is twice as fast with a vector as with a matrix of one column
-            return torch.addmv(start, self.weight, columns[:, 0])[:, None]
-        return torch.addmm(start[:, None], self.weight, columns)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """What the layer computes."""
-        if self.is_linear:
-            found = self._product(x.reshape(-1, self.in_features).t())
-            return found.t().reshape(*x.shape[:-1], self.out_features).contiguous()
-        found = self._product(x.transpose(0, 1).reshape(self.in_features, -1))
-        lines = found.reshape(self.out_features, len(x), *x.shape[2:])
-        return lines.transpose(0, 1).contiguous()
-
-    def extra_repr(self) -> str:
-        """Sizes, and how many weights there are."""
-        return f"{self.in_features}, {self.out_features}, weights={self.weight.values().numel()}"
 
 
 @dataclass(frozen=True)
@@ -117,10 +69,7 @@ def _is_product(layer: nn.Module) -> bool:
     # Not what inherits from them: its forward pass may be another one. What hooks do could not be kept up.
     if layer._forward_hooks or layer._forward_pre_hooks or "forward" in vars(layer):
         return False
-    if type(layer) is nn.Conv2d:
-        of_pixels = layer.kernel_size == layer.stride == (1, 1) and layer.padding in ((0, 0), "valid", "same")
-        return of_pixels and layer.groups == 1
-    return type(layer) is nn.Linear
+    return type(layer) in (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
 
 
 def _candidates(model: nn.Module) -> dict[str, Layer]:
@@ -164,7 +113,7 @@ def _chosen(
         return LayerChoice(name, density, 1.0, False, why), layer
     try:
         with torch.inference_mode(False):
-            made = SkippingProduct(layer)
+            made = SkippingProduct(layer) if isinstance(layer, nn.Linear) else SkippingConvolution(layer)
         with torch.inference_mode():
             made(x)
     except RuntimeError as error:  # torch multiplies by compressed rows with MKL, which not every processor has
@@ -206,10 +155,9 @@ def skip_zeros(
 ) -> Skipping:
     """Make a copy of a model that skips the zeros of its weights where that is faster on this machine.
 
-    Linear layers and convolutions of single pixels are looked at, if half of their weights or more are zero. Each is
-    timed in turns with a product that skips them, on the inputs it gets when the model sees the example; it takes its
-    place where the whole 95 % interval of the ratio lies below one. The outputs of the copy are compared with the
-    model's.
+    Linear layers and convolutions are looked at, if half of their weights or more are zero. Each is timed in turns with
+    one that skips them, on the inputs it gets when the model sees the example; that takes its place where the whole
+    95 % interval of the ratio lies below one. The outputs of the copy are compared with the model's.
 
     Args:
         model: the model, whose removed weights are zero; it stays as it is.
