@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from niwaki.core import BudgetError, SignalError
 from niwaki.core.top import top
 
-FEW_VALUES = st.lists(st.sampled_from([-float("inf"), -1.0, -0.0, 0.0, 0.5, 2.0]), min_size=1, max_size=40)
+FEW_VALUES = st.lists(
+    st.sampled_from([-float("inf"), -1.0, -0.0, 0.0, 0.5, 2.0, float("inf")]), min_size=1, max_size=40
+)
 
 
 def by_sorting(values, count):

@@ -109,7 +109,7 @@ def score_of(group: Group, scores: Mapping[str, Tensor]) -> Tensor:
             f"a criterion gives one score per unit"
         )
     if found.is_floating_point() and not bool((found < math.inf).all()):
-        bad = int((~(found < math.inf)).sum())
+        bad = int((~(found < math.inf)).count_nonzero())
         raise SignalError(
             f"{bad} of {group.size} scores of group {group.name!r} are NaN or +inf; look for an overflow in the signals"
         )
@@ -141,7 +141,7 @@ def keep_top(groups: Sequence[Group], scores: Mapping[str, Tensor], counts: Mapp
         keep[group.name] = top(row, count)
         if row.is_floating_point() and bool((keep[group.name] & row.isneginf()).any()):
             raise BudgetError(
-                f"group {group.name!r} is to keep {count} units, but only {int((~row.isneginf()).sum())} of "
+                f"group {group.name!r} is to keep {count} units, but only {int((~row.isneginf()).count_nonzero())} of "
                 f"{group.size} may be kept (the others score -inf); ask for less, or score the removed units"
             )
     return keep

@@ -40,7 +40,7 @@ class Ladder:
     def keep(self, count: int) -> Tensor:
         """Booleans ``[size]``: the base and the best of the rest, so many in all."""
         kept = self.base.clone()
-        added = count - int(kept.sum())
+        added = count - int(kept.count_nonzero())
         kept[torch.from_numpy(self.best[:added]).to(kept.device)] = True
         return kept
 
@@ -92,7 +92,7 @@ def ladder_of(
         may &= among.cpu().numpy()
     units = np.flatnonzero(may)
     best = units[np.argsort(-worth[units], kind="stable")]
-    kept = int(stays.sum())
+    kept = int(stays.count_nonzero())
     counts = np.array(_counts(group, kept, kept + len(best), step), dtype=np.int64)
     if not len(counts):
         raise BudgetError(

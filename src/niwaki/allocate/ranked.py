@@ -61,7 +61,7 @@ def _by_portion(row: Tensor, portion: int) -> Tensor:
 def _available(group: Group, row: Tensor) -> int:
     if not row.is_floating_point():
         return group.size
-    return level(group, group.size - int(row.isneginf().sum()))
+    return level(group, group.size - int(row.isneginf().count_nonzero()))
 
 
 @dataclass(frozen=True)
@@ -141,7 +141,7 @@ def _first(
     for group, row in zip(groups, torch.split(top(ranking, count), [g.size for g in groups]), strict=True):
         found = scores[group.name]
         if group.multiple_of > 1:
-            keep[group.name] = top(found, rounded(group, int(row.sum())))
+            keep[group.name] = top(found, rounded(group, int(row.count_nonzero())))
         else:
             keep[group.name] = row.to(found.device, copy=True)
     return keep
@@ -160,7 +160,7 @@ def _summed(groups: Sequence[Group], cost: Mapping[str, float]) -> Callable[[Map
                 f"cost= gives {cost.get(group.name)!r} for group {group.name!r}; give every group the cost of one of "
                 "its units, a number that is not negative"
             )
-    return lambda keep: math.fsum(cost[name] * int(row.sum()) for name, row in keep.items())
+    return lambda keep: math.fsum(cost[name] * int(row.count_nonzero()) for name, row in keep.items())
 
 
 def _within(
@@ -177,7 +177,7 @@ def _within(
         return keep, price(keep) / total
 
     # Those that stay in any case rank at +inf, those that may not stay at -inf.
-    low, high = int(ranking.isposinf().sum()), int((~ranking.isneginf()).sum())
+    low, high = int(ranking.isposinf().count_nonzero()), int((~ranking.isneginf()).count_nonzero())
     (best, least_share), (most, most_share) = at(low), at(high)
     limit = density * (1 + _ROUNDING)
     if least_share > limit:

@@ -22,7 +22,7 @@ def bottlenecks(groups: Sequence[Group], keep: Mapping[str, Tensor]) -> list[str
     Returns:
         One sentence, with the remedy; none where there is nothing to say.
     """
-    found = [group for group in groups if group.size >= _MANY and int(keep[group.name].sum()) == 1]
+    found = [group for group in groups if group.size >= _MANY and int(keep[group.name].count_nonzero()) == 1]
     if not found:
         return []
     rows = [f"{group.name} keeps 1 of {group.size} {_plural(group)}" for group in found]

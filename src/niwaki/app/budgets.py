@@ -87,7 +87,7 @@ class Budgets:
 
     def reached(self, groups: Sequence[Group], keep: Mapping[str, Tensor]) -> list[dict[str, Any]]:
         """What was asked and what a plan comes to, one row per cost; latency as the table predicts it."""
-        counts = {name: int(kept.sum()) for name, kept in keep.items()}
+        counts = {name: int(kept.count_nonzero()) for name, kept in keep.items()}
         rows = []
         for (name, share), budget in zip(self.asked.items(), self.budget, strict=True):
             (limit,) = budget.limits(groups)

@@ -73,7 +73,7 @@ def evaluate(
     """
     right, total, loss = 0, 0, 0.0
     for scores, y in answers(model, data, part, precision=precision, channels_last=channels_last):
-        right += int((scores.argmax(-1) == y).sum())
+        right += int((scores.argmax(-1) == y).count_nonzero())
         loss += float(loss_of(scores, y)) * y.numel()
         total += y.numel()
     mean = loss / total

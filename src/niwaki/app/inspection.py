@@ -62,7 +62,7 @@ def _kept(
 ) -> dict[str, int]:
     signals = Signals({"weight": {name: p.detach() for name, p in parameters.items()}})
     scores = {group.name: Magnitude()(group, signals) for group in groups}
-    return {name: int(keep.sum()) for name, keep in allocator(groups, scores, density).items()}
+    return {name: int(keep.count_nonzero()) for name, keep in allocator(groups, scores, density).items()}
 
 
 def inspect_model(

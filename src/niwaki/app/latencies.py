@@ -109,7 +109,7 @@ def _predicted(
     budgets: Budgets, table: LatencyTable, groups: Sequence[Group], keep: Mapping[str, Tensor]
 ) -> dict[str, Any]:
     cost = table.cost(groups)
-    counts = {name: int(kept.sum()) for name, kept in keep.items()}
+    counts = {name: int(kept.count_nonzero()) for name, kept in keep.items()}
     before, after = cost.per_layer(cost.sizes), cost.per_layer(counts)
     share = budgets.asked["latency"]
     return {

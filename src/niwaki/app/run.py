@@ -264,6 +264,6 @@ def _result(parts: Parts, position: _Position) -> dict[str, Any]:
         "densities": {
             name: float(gather(slice_, masks[slice_.tensor]).any(1).double().mean()) for name, slice_ in where.items()
         },
-        "weights_kept": sum(int(mask.sum()) for mask in masks.values()),
+        "weights_kept": sum(int(mask.count_nonzero()) for mask in masks.values()),
         "weights_total": sum(mask.numel() for mask in masks.values()),
     }

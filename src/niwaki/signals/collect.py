@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ..core.errors import SignalError
+from ..core.finite import not_finite
 from ..core.group import Group, check_groups, tensors_of
 from ..core.names import parameters_of
 from ..core.signals import Signals
@@ -123,15 +124,15 @@ def check_finite(values: Mapping[str, Mapping[str, Tensor]]) -> None:
         SignalError: a NaN or an infinity; names kind and tensor or group.
     """
     for kind, tensors in values.items():
-        for name, value in tensors.items():
-            bad = int((~torch.isfinite(value)).sum())
-            if bad:
-                remedy = "look for NaN or infinity in weights and data, measure in float32, or scale the loss down"
-                if kind == "weight":
-                    remedy = "the model has diverged; go back to an earlier checkpoint"
-                what = "group" if kind in GATE_KINDS else "tensor"
-                where = f"the signal {kind!r} of {what} {name!r} is not finite in {bad} of {value.numel()} elements"
-                raise SignalError(f"{where}: {remedy}")
+        name = not_finite(tensors)
+        if name is not None:
+            remedy = "look for NaN or infinity in weights and data, measure in float32, or scale the loss down"
+            if kind == "weight":
+                remedy = "the model has diverged; go back to an earlier checkpoint"
+            what, value = "group" if kind in GATE_KINDS else "tensor", tensors[name]
+            bad = int((~torch.isfinite(value)).count_nonzero())
+            where = f"the signal {kind!r} of {what} {name!r} is not finite in {bad} of {value.numel()} elements"
+            raise SignalError(f"{where}: {remedy}")
 
 
 def collect(

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from ..core.contracts import Criterion, check_criterion
 from ..core.errors import SignalError
+from ..core.finite import not_finite
 from ..core.group import Group, check_groups
 from ..core.names import parameters_of
 from ..core.signals import Signals
@@ -37,8 +38,8 @@ def checked_score(criterion: Criterion, group: Group, signals: Signals) -> Tenso
     name = type(criterion).__name__
     if scores.shape != (group.size,):
         raise SignalError(f"{name} gave {tuple(scores.shape)} scores for group {group.name!r} of {group.size} units")
-    if not bool(torch.isfinite(scores).all()):
-        bad = int((~torch.isfinite(scores)).sum())
+    if not_finite({name: scores}) is not None:
+        bad = int((~torch.isfinite(scores)).count_nonzero())
         raise SignalError(
             f"{name} gave {bad} of {group.size} units of group {group.name!r} a score that is not finite; look for "
             "NaN, infinity or very large numbers in its weights and signals"

@@ -96,8 +96,8 @@ def _joined(name: str, there: Tensor, values: Tensor, shape: list[int]) -> Tenso
     if len(bits) != length or not unpacking.eof:
         raise StoreError(f"the places of {name!r} are not those of a tensor of shape {shape}")
     mask = torch.from_numpy(np.unpackbits(np.frombuffer(bits, np.uint8), count=count, bitorder="little")).bool()
-    if values.shape != (int(mask.sum()),):
-        raise StoreError(f"{name!r} has {int(mask.sum())} places for {values.numel()} values")
+    if values.shape != (int(mask.count_nonzero()),):
+        raise StoreError(f"{name!r} has {int(mask.count_nonzero())} places for {values.numel()} values")
     tensor = torch.zeros(count, dtype=values.dtype, device="cpu")
     tensor[mask] = values
     return tensor.reshape(shape)

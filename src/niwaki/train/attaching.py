@@ -12,6 +12,7 @@ from torch.optim import Optimizer
 
 from ..core.contracts import Probe, check_criterion
 from ..core.errors import GroupError, SignalError, TrainError
+from ..core.finite import not_finite
 from ..core.gates import GateMap, is_binary_pair, is_boolean_pair
 from ..core.group import Group, check_groups
 from ..core.names import parameters_of
@@ -266,13 +267,9 @@ def check_gradients(tensors: Mapping[str, nn.Parameter], step: int) -> None:
     for name, gradient in gradients.items():
         if gradient.is_sparse:
             raise SignalError(f"the gradient of {name!r} is a sparse tensor; use sparse=False in its layer")
-    if not gradients:
+    bad = not_finite(gradients)
+    if bad is None:
         return
-    # The largest magnitude, not the 2-norm: its square would overflow in half precision and cry wolf.
-    peaks = torch._foreach_norm(list(gradients.values()), float("inf"))
-    if bool(torch.isfinite(torch.stack([peak.float() for peak in peaks])).all()):
-        return
-    bad = next(name for name, gradient in gradients.items() if not bool(torch.isfinite(gradient).all()))
     raise SignalError(
         f"the gradient of {bad!r} is not finite in step {step + 1}; nothing was changed. Lower the learning rate, clip "
         "the gradients, or step through torch.amp.GradScaler, which passes such steps over"

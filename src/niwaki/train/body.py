@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from ..core.errors import TrainError
-from ..core.gates import GateMap, tensor_masks
+from ..core.gates import GateMap, as_factor, tensor_masks
 from ..core.group import Group
 from ..structure.surgery import sliced
 from .materialised import Materialised
@@ -144,7 +144,8 @@ class Body:
             for name, mask in self.hidden.items():
                 self.memory[name].copy_(torch.where(mask, self.tensors[name], self.memory[name]))
             if self.partial:  # a wholly active tensor is not touched at all
-                torch._foreach_mul_([self.tensors[n] for n in self.partial], [self.laid[n] for n in self.partial])
+                factors = [as_factor(self.laid[name]) for name in self.partial]
+                torch._foreach_mul_([self.tensors[name] for name in self.partial], factors)
             return
         for name, tensor in self.tensors.items():
             still = self.memory[name]

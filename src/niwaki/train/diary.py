@@ -11,11 +11,11 @@ Units = Mapping[str, Tensor]
 
 
 def _count(units: Units) -> int:
-    return sum(int(mask.sum()) for mask in units.values())
+    return sum(int(mask.count_nonzero()) for mask in units.values())
 
 
 def _both(a: Units, b: Units) -> int:
-    return sum(int((a[name] & b[name]).sum()) for name in a)
+    return sum(int((a[name] & b[name]).count_nonzero()) for name in a)
 
 
 def iou(a: Units, b: Units) -> float:
@@ -64,7 +64,7 @@ class Diary:
             "move": move,
             "stage": stage,
             "density": _count(after) / max(1, sum(mask.numel() for mask in after.values())),
-            "densities": {name: float(mask.float().mean()) for name, mask in after.items()},
+            "densities": {name: int(mask.count_nonzero()) / max(1, mask.numel()) for name, mask in after.items()},
         }
         if "drop" in move or move == "swap":
             if _count(self.grown):

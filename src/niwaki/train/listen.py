@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ..core.contracts import Criterion
 from ..core.errors import SignalError
+from ..core.finite import not_finite
 from ..core.group import Group
 from ..core.signals import Signals
 
@@ -46,7 +47,7 @@ class Listener:
         }
         if not scores:
             return
-        if not all(bool(torch.isfinite(score).all()) for score in scores.values()):
+        if not_finite(scores) is not None:
             self.discarded += 1
             return
         self.heard += 1

@@ -135,7 +135,7 @@ class Materialised:
             optimizer: holds the model's parameters.
             keep: booleans per group name.
         """
-        fits = {g.name: keep[g.name] for g in self.groups if _fits(g, int(keep[g.name].sum()))}
+        fits = {g.name: keep[g.name] for g in self.groups if _fits(g, int(keep[g.name].count_nonzero()))}
         cut = cut_from(bare_model(self.model), self.groups, fits)
         tensors = tensors_of(self.model)
         self.check_state(optimizer, cut.kept)  # before anything changes

@@ -13,7 +13,7 @@ from torch.utils.hooks import RemovableHandle
 
 from ..core.checks import check_counts
 from ..core.contracts import Probe
-from ..core.gates import GateMap, kept_gates
+from ..core.gates import GateMap, as_factor, kept_gates
 from ..core.group import Group, check_groups, tensors_of
 from ..core.names import parameters_of
 from ..measure.ledger import Ledger
@@ -158,7 +158,7 @@ class Sparsifier:
     @property
     def density(self) -> float:
         """The share of all units that the delivered model would keep now."""
-        return sum(int(keep.sum()) for keep in self._home.values()) / sum(group.size for group in self.groups)
+        return sum(int(keep.count_nonzero()) for keep in self._home.values()) / sum(group.size for group in self.groups)
 
     @property
     def keep(self) -> dict[str, Tensor]:
@@ -239,7 +239,7 @@ class Sparsifier:
             # Masked here and not only at the step: clipping must not count what will not be applied.
             mask = self._body.learning(name)
             attaching.check_place(name, gradient, mask)
-            return gradient * mask
+            return gradient * as_factor(mask)
 
         return hook
 
