@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors import safe_open
 from torch import nn
 
 from niwaki.core import Group, Signals, TrainError, gather
 from niwaki.criteria import Random, Taylor
 from niwaki.methods import acdc, gmp, iee, rigl, sparse_evolution
+from niwaki.store import save_training
 from niwaki.structure.declare import weights
 
 from .loops import net, train
@@ -82,6 +84,21 @@ def test_a_saved_state_is_a_copy():
     train(model, optimizer, range(3, 20))
     assert torch.equal(state["memory"]["0.weight"], kept["memory"]["0.weight"])
     assert state["diary"]["records"] == kept["diary"]["records"] == []
+
+
+def test_a_mask_that_is_held_in_several_places_is_saved_once(tmp_path):
+    model, optimizer, sparsifier = build("rigl")
+    train(model, optimizer, range(10))  # past a swap
+    state = sparsifier.state_dict()
+    name = sparsifier.groups[0].name
+    places = [state["home"][name], *state["gates"][name].values(), state["diary"]["cycle"][name]]
+    assert len({id(mask) for mask in places}) == 1
+    save_training(tmp_path, model=model, optimizer=optimizer, sparsifier=sparsifier)
+    (file,) = tmp_path.glob("*.safetensors")
+    with safe_open(file, "pt") as stored:
+        size = sparsifier.groups[0].size
+        masks = [key for key in stored.keys() if stored.get_slice(key).get_dtype() == "BOOL"]  # noqa: SIM118
+        assert sum(stored.get_slice(key).get_shape() == [size] for key in masks) == 4  # structure, ever, grown, dropped
 
 
 def test_a_state_of_another_plan_or_model_is_refused_and_changes_nothing():

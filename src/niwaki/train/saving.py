@@ -31,12 +31,15 @@ def _plan_mark(sparsifier: Sparsifier) -> str:
     return hashlib.sha256(re.sub(r" at 0x[0-9a-fA-F]+", "", repr(what)).encode()).hexdigest()
 
 
-def _copied(value: Any) -> Any:
+def _copied(value: Any, known: dict[int, Tensor]) -> Any:
     if isinstance(value, Tensor):
-        return value.detach().clone()
+        # One mask is often structure, both gates and the cycle's beginning: one copy, and one tensor in a file.
+        if id(value) not in known:
+            known[id(value)] = value.detach().clone()
+        return known[id(value)]
     if isinstance(value, Mapping):
-        return {key: _copied(inner) for key, inner in value.items()}
-    return [_copied(inner) for inner in value] if isinstance(value, list) else value
+        return {key: _copied(inner, known) for key, inner in value.items()}
+    return [_copied(inner, known) for inner in value] if isinstance(value, list) else value
 
 
 def sizes_of(sparsifier: Sparsifier) -> dict[str, int]:
@@ -88,7 +91,8 @@ def state_dict(sparsifier: Sparsifier) -> dict[str, Any]:
                 "records": diary.records,
             },
             "ledger": s.ledger.as_dict(),
-        }
+        },
+        {},
     )
 
 
@@ -129,7 +133,7 @@ def load_state_dict(sparsifier: Sparsifier, state: Mapping[str, Any]) -> None:
         state: from `state_dict`.
     """
     check_state(sparsifier, state)
-    s, state = sparsifier, _copied(state)
+    s, state = sparsifier, _copied(state, {})
     devices = {name: keep.device for name, keep in s._home.items()}
 
     def placed(units: Mapping[str, Tensor]) -> dict[str, Tensor]:
