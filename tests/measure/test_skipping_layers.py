@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
+
 import pytest
 import torch
 from hypothesis import given
@@ -134,6 +137,20 @@ def test_an_input_smaller_than_the_kernel():
         made(torch.ones(1, 1, 2, 9))
 
 
+@pytest.mark.parametrize("layer", [nn.Linear(6, 4), nn.Conv2d(6, 4, 3, bias=False), nn.Conv1d(6, 4, 2, stride=2)])
+def test_copies_and_what_other_processes_get(layer):
+    kind = SkippingProduct if isinstance(layer, nn.Linear) else SkippingConvolution
+    made = kind(thinned(layer, 0.5))
+    x = torch.randn(2, 6, *[5] * (layer.weight.dim() - 2))
+    for other in (copy.deepcopy(made), pickle.loads(pickle.dumps(made)), copy.deepcopy(nn.Sequential(made))):  # noqa: S301
+        assert torch.equal(other(x), made(x))
+    copied = copy.deepcopy(made)
+    copied.get_buffer("weight" if kind is SkippingProduct else "weight_0").values().zero_()
+    assert not torch.equal(copied(x), made(x))  # nothing is shared
+
+
 def test_what_code_reads_of_a_layer():
     made = SkippingConvolution(nn.Conv1d(1, 1, 3, dtype=torch.float64))
     assert (made.weight.dtype, made.weight.device.type) == (torch.float64, "cpu")
+    assert repr(made) == "SkippingConvolution(1, 1, weights=3, places=3)"
+    assert repr(SkippingProduct(nn.Linear(2, 3))) == "SkippingProduct(2, 3, weights=6)"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -22,9 +23,14 @@ def _compressed(places: Tensor, values: Tensor, size: tuple[int, int]) -> Tensor
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*(CSR|csr|invariant)")
         rows = torch.sparse_coo_tensor(places, values, size).to_sparse_csr()
-        # The library multiplies with 32-bit places, and would convert wider ones in every call.
-        short = rows.crow_indices().int(), rows.col_indices().int()
-        return torch.sparse_csr_tensor(*short, rows.values(), rows.shape)
+    # The library multiplies with 32-bit places, and would convert wider ones in every call.
+    return _rows(rows.crow_indices().int(), rows.col_indices().int(), rows.values(), rows.shape)
+
+
+def _rows(starts: Tensor, columns: Tensor, values: Tensor, size: tuple[int, ...]) -> Tensor:
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*(CSR|csr|invariant)")
+        return torch.sparse_csr_tensor(starts, columns, values, size)
 
 
 def _product(start: Tensor, matrix: Tensor, columns: Tensor) -> Tensor:
@@ -33,7 +39,24 @@ def _product(start: Tensor, matrix: Tensor, columns: Tensor) -> Tensor:
     return torch.addmm(start[:, None], matrix, columns)
 
 
-class SkippingProduct(nn.Module):
+class _Skipping(nn.Module):
+    """What can be copied and sent to other processes, which torch refuses for compressed rows."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        parts = {
+            name: (held.crow_indices(), held.col_indices(), held.values(), (*held.shape,))
+            if isinstance(held, Tensor) and held.layout == torch.sparse_csr
+            else held
+            for name, held in self._buffers.items()
+        }
+        return {**vars(self), "_buffers": parts}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        held = {name: _rows(*part) if isinstance(part, tuple) else part for name, part in state["_buffers"].items()}
+        super().__setstate__({**state, "_buffers": held})  # type: ignore[no-untyped-call]
+
+
+class SkippingProduct(_Skipping):
     """A linear layer that multiplies by no zeros; for running, not for training.
 
     ``weight`` is a matrix in compressed rows. Outputs are the layer's up to rounding: sums go in another order.
@@ -75,7 +98,7 @@ def _edges(layer: Convolution) -> list[tuple[int, int]]:
     return [(int(pad), int(pad)) for pad in layer.padding]
 
 
-class SkippingConvolution(nn.Module):
+class SkippingConvolution(_Skipping):
     """A convolution that multiplies by no zeros; for running, not for training.
 
     The input is laid out once, one line per channel with its padding in between, so that where a weight stands in the
@@ -94,7 +117,7 @@ class SkippingConvolution(nn.Module):
         if layer.padding_mode != "zeros":
             self.around = [pad for pair in reversed(self.edges) for pad in pair]
             self.edges = [(0, 0)] * len(self.edges)
-        self.out_channels, self.stride = layer.out_channels, layer.stride
+        self.in_channels, self.out_channels, self.stride = layer.in_channels, layer.out_channels, layer.stride
         spans = zip(layer.kernel_size, layer.dilation, strict=True)
         self.extent = [step * (size - 1) + 1 for size, step in spans]
         self.between = [min(pair) for pair in zip(self.extent, self.stride, strict=True)]
@@ -190,3 +213,8 @@ class SkippingConvolution(nn.Module):
         for at in range(0, len(x), images):
             out[at : at + images] = self._run(x[at : at + images], outs, pitch)
         return out
+
+    def extra_repr(self) -> str:
+        """Sizes, and how many weights there are at how many places of the kernel."""
+        count = sum(matrix.values().numel() for name, matrix in self.named_buffers() if name != "bias")
+        return f"{self.in_channels}, {self.out_channels}, weights={count}, places={len(self.shifts)}"
