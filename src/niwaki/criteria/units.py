@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 
 import torch
@@ -130,6 +130,11 @@ def is_elementwise(group: Group) -> bool:
     return len(group.slices) == 1 and math.prod(first.shape) == first.index.numel() == group.size
 
 
+def _are_single(parts: Sequence[Tensor]) -> bool:
+    """Whether every unit has one element: of single weights there are millions, and sums take time."""
+    return len(parts) == 1 and parts[0].shape[1] == 1 and parts[0].is_floating_point()
+
+
 def unit_sum(group: Group, measure: Callable[[str], Tensor]) -> Tensor:
     """The sum over each unit's members.
 
@@ -140,7 +145,10 @@ def unit_sum(group: Group, measure: Callable[[str], Tensor]) -> Tensor:
     Returns:
         ``[size]``.
     """
-    return torch.stack([part.sum(1) for part in members(group, measure)]).sum(0)
+    parts = list(members(group, measure))
+    if _are_single(parts):
+        return parts[0][:, 0].clone()
+    return torch.stack([part.sum(1) for part in parts]).sum(0)
 
 
 def unit_norm(group: Group, measure: Callable[[str], Tensor]) -> Tensor:
@@ -154,7 +162,7 @@ def unit_norm(group: Group, measure: Callable[[str], Tensor]) -> Tensor:
         ``[size]``.
     """
     parts = list(members(group, measure))
-    if len(parts) == 1 and parts[0].shape[1] == 1:
+    if _are_single(parts):
         return parts[0][:, 0].abs()
     norms = torch.stack([torch.linalg.vector_norm(part, dim=1) for part in parts])
     total: Tensor = torch.linalg.vector_norm(norms, dim=0)
