@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from ..allocate import Latency, Macs, Parameters
 from ..core.costs import CostBudget
 from ..core.errors import BudgetError, TrainError
+from ..core.gates import counts_of
 from ..core.group import Group
 from ..measure import LatencyTable, counted, latency_table
 from ..measure.environment import device_of, differences, dtype_of, this_environment
@@ -87,7 +88,7 @@ class Budgets:
 
     def reached(self, groups: Sequence[Group], keep: Mapping[str, Tensor]) -> list[dict[str, Any]]:
         """What was asked and what a plan comes to, one row per cost; latency as the table predicts it."""
-        counts = {name: int(kept.count_nonzero()) for name, kept in keep.items()}
+        counts = counts_of(keep)
         rows = []
         for (name, share), budget in zip(self.asked.items(), self.budget, strict=True):
             (limit,) = budget.limits(groups)

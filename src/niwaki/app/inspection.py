@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from ..core.contracts import Allocator
 from ..core.errors import AddressError
+from ..core.gates import counts_of
 from ..core.group import Group
 from ..core.names import parameters_of
 from ..core.signals import Signals
@@ -62,7 +63,7 @@ def _kept(
 ) -> dict[str, int]:
     signals = Signals({"weight": {name: p.detach() for name, p in parameters.items()}})
     scores = {group.name: Magnitude()(group, signals) for group in groups}
-    return {name: int(keep.count_nonzero()) for name, keep in allocator(groups, scores, density).items()}
+    return counts_of(allocator(groups, scores, density))
 
 
 def inspect_model(

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ..core.errors import BudgetError
+from ..core.gates import counts_of
 from ..core.group import Group
 from ..measure import LatencyTable, Timing, Timings
 from ..measure.environment import device_of, dtype_of, this_environment
@@ -109,7 +110,7 @@ def _predicted(
     budgets: Budgets, table: LatencyTable, groups: Sequence[Group], keep: Mapping[str, Tensor]
 ) -> dict[str, Any]:
     cost = table.cost(groups)
-    counts = {name: int(kept.count_nonzero()) for name, kept in keep.items()}
+    counts = counts_of(keep)
     before, after = cost.per_layer(cost.sizes), cost.per_layer(counts)
     share = budgets.asked["latency"]
     return {

@@ -15,6 +15,7 @@ from typing import Any
 from torch import Tensor
 
 from ..core.errors import StoreError
+from ..core.gates import counts_of
 from ..core.group import gather
 from ..measure import LatencyTable
 from ..measure.timing import pinned
@@ -264,6 +265,6 @@ def _result(parts: Parts, position: _Position) -> dict[str, Any]:
         "densities": {
             name: float(gather(slice_, masks[slice_.tensor]).any(1).double().mean()) for name, slice_ in where.items()
         },
-        "weights_kept": sum(int(mask.count_nonzero()) for mask in masks.values()),
+        "weights_kept": sum(counts_of(masks).values()),
         "weights_total": sum(mask.numel() for mask in masks.values()),
     }

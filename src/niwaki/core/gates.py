@@ -69,6 +69,20 @@ def tensor_masks(groups: Sequence[Group], units: Mapping[str, Tensor]) -> dict[s
     return masks
 
 
+def counts_of(units: Mapping[str, Tensor]) -> dict[str, int]:
+    """How many are marked, by name. Not by ``sum``, which takes twenty times as long of booleans.
+
+    >>> counts_of({"a": torch.tensor([True, False, True])})
+    {'a': 2}
+    """
+    return {name: int(mask.count_nonzero()) for name, mask in units.items()}
+
+
+def densities(units: Mapping[str, Tensor]) -> dict[str, float]:
+    """The share that is marked, by name."""
+    return {name: count / max(1, units[name].numel()) for name, count in counts_of(units).items()}
+
+
 def as_factor(mask: Tensor) -> Tensor:
     """A boolean mask to multiply by: torch multiplies by bytes in half the time it takes by booleans.
 

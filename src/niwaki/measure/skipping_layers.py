@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -19,17 +20,22 @@ Layer = nn.Linear | Convolution
 _ROOM = 4 * 2**20  # bytes of laid-out inputs at a time: about what a processor keeps close to itself
 
 
-def _compressed(places: Tensor, values: Tensor, size: tuple[int, int]) -> Tensor:
+@contextmanager
+def _hushed() -> Generator[None, None, None]:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*(CSR|csr|invariant)")
+        yield
+
+
+def _compressed(places: Tensor, values: Tensor, size: tuple[int, int]) -> Tensor:
+    with _hushed():
         rows = torch.sparse_coo_tensor(places, values, size).to_sparse_csr()
     # The library multiplies with 32-bit places, and would convert wider ones in every call.
     return _rows(rows.crow_indices().int(), rows.col_indices().int(), rows.values(), rows.shape)
 
 
 def _rows(starts: Tensor, columns: Tensor, values: Tensor, size: tuple[int, ...]) -> Tensor:
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*(CSR|csr|invariant)")
+    with _hushed():
         return torch.sparse_csr_tensor(starts, columns, values, size)
 
 
@@ -40,7 +46,14 @@ def _product(start: Tensor, matrix: Tensor, columns: Tensor) -> Tensor:
 
 
 class _Skipping(nn.Module):
-    """What can be copied and sent to other processes, which torch refuses for compressed rows."""
+    """What has the layer's bias, and can be copied and sent to other processes, which torch refuses for such rows."""
+
+    bias: Tensor | None
+
+    def __init__(self, layer: Layer) -> None:
+        super().__init__()
+        bias = None if layer.bias is None else layer.bias.detach().clone()
+        self.register_buffer("bias", bias, persistent=False)
 
     def __getstate__(self) -> dict[str, Any]:
         parts = {
@@ -66,16 +79,13 @@ class SkippingProduct(_Skipping):
     """
 
     weight: Tensor
-    bias: Tensor | None
 
     def __init__(self, layer: nn.Linear) -> None:
-        super().__init__()
+        super().__init__(layer)
         matrix = layer.weight.detach()
         self.out_features, self.in_features = matrix.shape
         places = matrix.nonzero().t()
         self.register_buffer("weight", _compressed(places, matrix[tuple(places)], (*matrix.shape,)), persistent=False)
-        bias = None if layer.bias is None else layer.bias.detach().clone()
-        self.register_buffer("bias", bias, persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """What the layer computes."""
@@ -109,10 +119,8 @@ class SkippingConvolution(_Skipping):
         layer: a convolution, not a transposed one.
     """
 
-    bias: Tensor | None
-
     def __init__(self, layer: Convolution) -> None:
-        super().__init__()
+        super().__init__(layer)
         self.padding_mode, self.edges, self.around = layer.padding_mode, _edges(layer), [0]
         if layer.padding_mode != "zeros":
             self.around = [pad for pair in reversed(self.edges) for pad in pair]
@@ -125,8 +133,6 @@ class SkippingConvolution(_Skipping):
         for shift, matrix in self._places(layer):
             self.register_buffer(f"weight_{len(self.shifts)}", matrix, persistent=False)
             self.shifts.append(shift)
-        bias = None if layer.bias is None else layer.bias.detach().clone()
-        self.register_buffer("bias", bias, persistent=False)
 
     def _places(self, layer: Convolution) -> Iterator[tuple[list[int], Tensor]]:
         """The shifts that have weights, and a matrix of these for each."""

@@ -13,9 +13,10 @@ from ..allocate.cost import Budget, limits_of
 from ..allocate.knapsack import Method, knapsack
 from ..core.contracts import Criterion
 from ..core.costs import Limit
+from ..core.gates import counts_of
 from ..core.group import Group, check_listed
 from ..criteria import Magnitude, Taylor
-from ..moves.afford import Choose, Fit, counts_of
+from ..moves.afford import Choose, Fit
 from ..moves.timeline import Event
 from .start import is_structured
 

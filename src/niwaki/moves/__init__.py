@@ -1,6 +1,6 @@
 """Schedules, timelines and the moves they play."""
 
-from .afford import Choose, Fit, Refill, Rewire, Settle, Shed, check_limits, counts_of
+from .afford import Choose, Fit, Refill, Rewire, Settle, Shed, check_limits
 from .chain import play
 from .drop import Drop
 from .explore import Explore
@@ -28,7 +28,6 @@ __all__ = [
     "check_limits",
     "constant",
     "cosine",
-    "counts_of",
     "cubic",
     "exponential",
     "geometric",

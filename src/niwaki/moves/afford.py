@@ -12,7 +12,7 @@ from torch import Tensor
 from ..core.contracts import Context, Criterion
 from ..core.costs import Limit
 from ..core.errors import BudgetError
-from ..core.gates import GateMap, Gates, kept_gates
+from ..core.gates import GateMap, Gates, counts_of, kept_gates
 from ..core.group import Group
 
 _ROUNDING = 1e-9  # what sums of the same costs in another order may be off by
@@ -32,11 +32,6 @@ class Choose(Protocol):
     ) -> dict[str, Tensor]:
         """Booleans ``[size]`` per group name; of ``among`` only if given, and all of ``base`` if given."""
         ...
-
-
-def counts_of(keep: Mapping[str, Tensor]) -> dict[str, int]:
-    """How many units of each group stay."""
-    return {name: int(mask.count_nonzero()) for name, mask in keep.items()}
 
 
 def check_limits(limits: Sequence[Limit], keep: Mapping[str, Tensor], move: str) -> None:

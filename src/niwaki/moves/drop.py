@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ..core.checks import check_choice, check_shares
 from ..core.contracts import Context, Criterion
-from ..core.gates import GateMap, Gates, kept_gates
+from ..core.gates import GateMap, Gates, counts_of, kept_gates
 from ..core.group import Group
 from .pools import Normalise, Scope, lowest, pooled, split
 
@@ -76,8 +76,8 @@ class Drop:
             for g in context.groups
         }
         share = self.min_share if self.scope == "global" else 0.0
-        active = {name: int(home.count_nonzero()) for name, home in context.home.items()}
-        left = {name: int(mask.count_nonzero()) for name, mask in among.items()} if self.grace else active
+        active = counts_of(context.home)
+        left = counts_of(among) if self.grace else active
         room = {g.name: min(_room(g, active[g.name], share), left[g.name]) for g in context.groups}
         swappable = {g.name: active[g.name] for g in context.groups if room[g.name] > 0}
         if self.scope == "layer":

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..core.checks import check_choice
 from ..core.contracts import Context, Criterion
-from ..core.gates import GateMap, Gates, kept_gates
+from ..core.gates import GateMap, Gates, counts_of, kept_gates
 from ..core.group import Group
 from ..core.top import top_of_each
 from .pools import Normalise, Scope, highest, pooled, split
@@ -55,7 +55,8 @@ class Grow:
         scores = {g.name: context.score(self.criterion, g) for g in context.groups}
         grown = {g.name: _filled(g, scores[g.name], context.home[g.name]) for g in context.groups if g.pattern}
         free = {g.name: ~context.home[g.name] for g in context.groups if g.pattern is None}
-        missing = {n: int(context.cycle[n].count_nonzero()) - int(context.home[n].count_nonzero()) for n in free}
+        before, now = counts_of(context.cycle), counts_of(context.home)
+        missing = {name: before[name] - now[name] for name in free}
         if self.scope == "layer":
             grown |= {
                 name: highest(scores[name], among, max(0, min(missing[name], int(among.count_nonzero()))))

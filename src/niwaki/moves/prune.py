@@ -8,7 +8,7 @@ from typing import ClassVar
 import torch
 
 from ..core.contracts import Allocator, Context, Criterion, check_allocator
-from ..core.gates import GateMap, Gates, kept_gates
+from ..core.gates import GateMap, Gates, counts_of, kept_gates
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Prune:
 
     def _within(self, context: Context) -> float:
         # Groups that keep multiples of units may have kept fewer than asked before, and what is gone stays gone.
-        left = sum(int(context.home[group.name].count_nonzero()) for group in context.groups)
+        left = sum(counts_of(context.home).values())
         size = sum(group.size for group in context.groups)
         portions = sum(group.multiple_of - 1 for group in context.groups)
         return min(self.density, left / size) if round(self.density * size) <= left + portions else self.density

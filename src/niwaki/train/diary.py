@@ -7,11 +7,13 @@ from dataclasses import dataclass, field
 
 from torch import Tensor
 
+from ..core.gates import counts_of, densities
+
 Units = Mapping[str, Tensor]
 
 
 def _count(units: Units) -> int:
-    return sum(int(mask.count_nonzero()) for mask in units.values())
+    return sum(counts_of(units).values())
 
 
 def _both(a: Units, b: Units) -> int:
@@ -64,7 +66,7 @@ class Diary:
             "move": move,
             "stage": stage,
             "density": _count(after) / max(1, sum(mask.numel() for mask in after.values())),
-            "densities": {name: int(mask.count_nonzero()) / max(1, mask.numel()) for name, mask in after.items()},
+            "densities": densities(after),
         }
         if "drop" in move or move == "swap":
             if _count(self.grown):

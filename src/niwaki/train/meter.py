@@ -9,17 +9,14 @@ from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.utils.hooks import RemovableHandle
 
+from ..core.gates import densities
 from ..core.names import bare_model
 from ..measure.flops import ModelFlops, count_flops
 from ..measure.ledger import Ledger, peak_memory, step_flops
 from .body import Body
-
-
-def _densities(masks: Mapping[str, Tensor]) -> dict[str, float]:
-    return {name: int(mask.count_nonzero()) / max(1, mask.numel()) for name, mask in masks.items()}
 
 
 def _idle(*_: object) -> None:
@@ -104,8 +101,8 @@ class Meter:
             return None
         key = (body.version, frozen, self.dense_gradient)
         if self._cache is None or self._cache[0] != key:
-            acts = _densities(body.acts)
-            learns = acts if body.learns is body.acts else _densities(body.learns)
+            acts = densities(body.acts)
+            learns = acts if body.learns is body.acts else densities(body.learns)
             cost = step_flops(
                 self.flops, acts, learns, default_train=0.0 if frozen else 1.0, dense_gradient=self.dense_gradient
             )

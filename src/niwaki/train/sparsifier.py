@@ -13,7 +13,7 @@ from torch.utils.hooks import RemovableHandle
 
 from ..core.checks import check_counts
 from ..core.contracts import Probe
-from ..core.gates import GateMap, as_factor, kept_gates
+from ..core.gates import GateMap, as_factor, counts_of, kept_gates
 from ..core.group import Group, check_groups, tensors_of
 from ..core.names import parameters_of
 from ..measure.ledger import Ledger
@@ -158,7 +158,7 @@ class Sparsifier:
     @property
     def density(self) -> float:
         """The share of all units that the delivered model would keep now."""
-        return sum(int(keep.count_nonzero()) for keep in self._home.values()) / sum(group.size for group in self.groups)
+        return sum(counts_of(self._home).values()) / sum(group.size for group in self.groups)
 
     @property
     def keep(self) -> dict[str, Tensor]:
