@@ -24,6 +24,7 @@ from torch import Tensor, nn
 
 import niwaki as nw
 from niwaki.core import Group, NetworkCost
+from niwaki.core.gates import counts_of
 from niwaki.measure.build_table import runtime_of
 
 STEP = 8
@@ -54,10 +55,6 @@ def narrowed(groups: list[Group], share: float) -> dict[str, Tensor]:
         count = max(step, group.min_keep, round(group.size * share / step) * step)
         keep[group.name] = torch.arange(group.size) < min(count, group.size)
     return keep
-
-
-def counts_of(keep: dict[str, Tensor]) -> dict[str, int]:
-    return {name: int(mask.sum()) for name, mask in keep.items()}
 
 
 def uniform(groups: list[Group], cost: NetworkCost, target: float) -> dict[str, Tensor]:
