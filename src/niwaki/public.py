@@ -123,6 +123,7 @@ from .structure import (
     states,
     verify,
     weights,
+    zeroed,
 )
 from .train import Plan, Sparsifier, Values, readers, reestimate_norms, usual_values
 
@@ -253,4 +254,5 @@ __all__ = [
     "verify",
     "weights",
     "write_report",
+    "zeroed",
 ]

@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from niwaki.allocate import ranked
+from niwaki.allocate import Patterned, ranked
 from niwaki.core import BudgetError, Groups
 from niwaki.measure import count_flops
-from niwaki.structure import outcome, parameters_left, shrink
+from niwaki.structure import blocks, n_of_m, outcome, parameters_left, shrink, weights, zeroed
 from tests.structure.cut_nets import NETS
 from tests.structure.declared import group, kept
 
@@ -117,3 +117,37 @@ def test_tied_parameters_count_once_and_models_may_be_wrapped():
         size_of(model),
         size_of(shrink(model, groups, keep)),
     )
+
+
+def test_single_weights_leave_zeros_which_are_counted_and_named():
+    model = nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 2))
+    groups = weights(model)
+    keep = {"0.weight": kept(12, 0, 5, 7), "2.weight": torch.ones(6, dtype=torch.bool)}
+    found = outcome(model, groups, keep, density=0.5, count=lambda m: float(m[0].weight.count_nonzero()))
+    assert found.parameters == (23, 14)
+    assert found.zeros == 9
+    assert found.layers == {"0": (15, 6), "2": (8, 8)}
+    assert found.counted == (12.0, 3.0)
+    assert {tensor.name: tensor.after for tensor in found.tensors} == {n: p.shape for n, p in model.named_parameters()}
+    assert str(found).splitlines() == [
+        "units       9 of 18 stay (density 0.5, asked 0.5)",
+        "parameters  23 -> 14 (0.6087)",
+        "zeros       9 have their places still: tensors keep their shapes",
+        "counted     12 -> 3 (0.25)",
+        "untouched   3 of 4 tensors",
+        "  0.bias: a vector (bias, norm); name it in also= to prune it",
+        "  2.weight: all units of '2.weight' stay",
+        "  2.bias: a vector (bias, norm); name it in also= to prune it",
+    ]
+    with pytest.raises(BudgetError, match="keep removes none of the 18 units"):
+        outcome(model, groups, {}, density=0.9)
+
+
+@pytest.mark.parametrize("density", [0.5, 0.25])
+def test_blocks_and_patterns_come_to_what_is_not_zero(density):
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(4, 6, 3, bias=False), nn.ReLU(), nn.Conv2d(6, 5, 1, bias=False))
+    for groups in (blocks(model, (2, 3)), n_of_m(model, round(2 * density), 2) if density == 0.5 else weights(model)):
+        keep = Patterned()(groups, {g.name: torch.rand(g.size) for g in groups}, density)
+        left = sum(int(p.count_nonzero()) for p in zeroed(model, groups, keep).parameters())
+        assert outcome(model, groups, keep).parameters == (size_of(model), left)

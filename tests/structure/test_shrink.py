@@ -113,13 +113,16 @@ def test_several_groups_on_one_axis_and_several_positions_per_unit():
 def test_tensors_keep_what_they_are():
     model = NETS["conv"].make().to(memory_format=torch.channels_last).to(torch.bfloat16)
     model.first.bias.requires_grad_(False)
-    model.scale.no_weight_decay = True
+    for parameter in model.parameters():
+        parameter.no_weight_decay = True
     small = shrink(model, NETS["conv"].groups(model), {"a": kept(6, 0, 1, 4, 5), "b": kept(5, 1, 2)})
+    # The tensors that are cut have the marks of the old ones, and so have those that stay whole.
+    assert any(small.get_parameter(n).shape == p.shape for n, p in model.named_parameters())
+    assert all(p.no_weight_decay for p in small.parameters())
     assert all(p.dtype == torch.bfloat16 and type(p) is nn.Parameter for p in small.parameters())
     assert small.first.weight.is_contiguous(memory_format=torch.channels_last)
     assert not small.first.weight.is_contiguous()
     assert [n for n, p in small.named_parameters() if not p.requires_grad] == ["first.bias"]
-    assert small.scale.no_weight_decay
     assert "shift" not in small.state_dict() and small.shift.shape == (4, 1, 1)
     assert small.first.weight.untyped_storage().nbytes() == small.first.weight.numel() * 2
 

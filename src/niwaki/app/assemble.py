@@ -20,9 +20,8 @@ from torch import Tensor, nn
 from .. import __version__
 from ..allocate import Macs, at_least
 from ..core.errors import BudgetError, TrainError
-from ..core.group import Group
+from ..core.group import Group, is_structured
 from ..measure import LatencyTable, counted
-from ..methods.start import is_structured
 from ..signals import probe
 from ..signals.forward import evaluating
 from .batches import Batches

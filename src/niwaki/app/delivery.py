@@ -8,8 +8,8 @@ from typing import Any
 
 from torch import nn
 
+from ..core.group import is_structured
 from ..core.names import bare_model
-from ..methods.start import is_structured
 from ..store import save
 from ..store.small import TENSORS
 from ..structure import outcome, shrink, verify

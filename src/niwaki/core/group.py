@@ -237,3 +237,8 @@ def check_groups(groups: Sequence[Group], tensors: Mapping[str, Tensor]) -> None
                     f"group {group.name!r}: the tensor {where.tensor!r} had shape {where.shape} when "
                     f"the group was made and has {shape} now; make the groups anew after changing the model"
                 )
+
+
+def is_structured(groups: Sequence[Group]) -> bool:
+    """Whether units are channels, heads or states, which lie along axes, and not single weights or blocks of them."""
+    return any(where.dim is not None for group in groups for where in group.slices)

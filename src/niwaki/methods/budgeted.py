@@ -14,11 +14,10 @@ from ..allocate.knapsack import Method, knapsack
 from ..core.contracts import Criterion
 from ..core.costs import Limit
 from ..core.gates import counts_of
-from ..core.group import Group, check_listed
+from ..core.group import Group, check_listed, is_structured
 from ..criteria import Magnitude, Taylor
 from ..moves.afford import Choose, Fit
 from ..moves.timeline import Event
-from .start import is_structured
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from ..allocate.knapsack import Method
 from ..core.checks import check_counts, check_not_negative, check_positive, check_shares
 from ..core.contracts import Criterion, Probe
 from ..core.costs import Limit
-from ..core.group import Group
+from ..core.group import Group, is_structured
 from ..criteria import Magnitude
 from ..moves.afford import Rewire
 from ..moves.timeline import Event, Timeline
@@ -21,7 +21,7 @@ from ..train.plan import Plan
 from ..train.sparsifier import Sparsifier
 from ..train.values import Values, readers
 from .budgeted import Knapsack, reachable
-from .start import all_kept, check_steps, is_structured
+from .start import all_kept, check_steps
 
 
 @dataclass(frozen=True)

@@ -12,18 +12,13 @@ from ..allocate import ErdosRenyiKernel, Patterned, Uniform, check_density
 from ..core.checks import check_counts
 from ..core.contracts import Allocator, Criterion, Probe, Schedule, check_allocator, check_criterion
 from ..core.errors import BudgetError, TrainError
-from ..core.group import Group, check_groups, check_listed, tensors_of
+from ..core.group import Group, check_groups, check_listed, is_structured, tensors_of
 from ..core.names import parameters_of
 from ..core.signals import Signals
 from ..criteria import Random
 from ..moves.prune import Prune
 from ..moves.schedules import geometric
 from ..moves.timeline import Event
-
-
-def is_structured(groups: Sequence[Group]) -> bool:
-    """Whether units are channels, heads or states, which lie along axes, and not single weights or blocks of them."""
-    return any(where.dim is not None for group in groups for where in group.slices)
 
 
 def usual_allocator(groups: Sequence[Group], inner: Allocator | None = None) -> Allocator:

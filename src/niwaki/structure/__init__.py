@@ -3,7 +3,7 @@
 from .declare import blocks, n_of_m, weights
 from .discover import channels, discover, heads
 from .families import align_states, states
-from .masked import masked
+from .masked import masked, zeroed
 from .planned import Outcome, outcome, parameters_left
 from .rewritten import shrink_graph
 from .shrink import apply_cut, shrink
@@ -27,4 +27,5 @@ __all__ = [
     "states",
     "verify",
     "weights",
+    "zeroed",
 ]

@@ -1,4 +1,4 @@
-"""A model that acts as if the units that are not kept were gone."""
+"""A model that acts as if the units that are not kept were gone: for as long as one looks, or as a copy with zeros."""
 
 from __future__ import annotations
 
@@ -10,8 +10,16 @@ from torch import Tensor, nn
 
 from ..core.gates import tensor_masks
 from ..core.group import Group, check_groups
-from ..core.names import parameters_of
+from ..core.names import bare_model, parameters_of
 from .cutting import check_rows
+from .shrink import copied
+
+
+def losing_masks(model: nn.Module, groups: Sequence[Group], keep: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Of the parameters that lose something, by name: ``True`` where a number stays; arguments as for `masked`."""
+    check_groups(groups, parameters_of(model))
+    check_rows(groups, keep)
+    return tensor_masks([g for g in groups if g.name in keep and not bool(keep[g.name].all())], keep)
 
 
 def masked_parameters(model: nn.Module, groups: Sequence[Group], keep: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -25,11 +33,7 @@ def masked_parameters(model: nn.Module, groups: Sequence[Group], keep: Mapping[s
     Returns:
         New tensors by name; parameters that lose nothing are absent.
     """
-    parameters = parameters_of(model)
-    check_groups(groups, parameters)
-    check_rows(groups, keep)
-    losing = [group for group in groups if group.name in keep and not bool(keep[group.name].all())]
-    masks = tensor_masks(losing, keep)
+    parameters, masks = parameters_of(model), losing_masks(model, groups, keep)
     whole = {name: parameters[name].detach() for name in masks}
     return {name: whole[name].masked_fill(~mask.to(whole[name].device), 0) for name, mask in masks.items()}
 
@@ -69,3 +73,36 @@ def masked(model: nn.Module, groups: Sequence[Group], keep: Mapping[str, Tensor]
 def _write(parameters: Mapping[str, nn.Parameter], values: Mapping[str, Tensor]) -> None:
     for name, value in values.items():
         parameters[name].copy_(value)
+
+
+@torch.no_grad()
+def zeroed(
+    model: nn.Module, groups: Sequence[Group], keep: Mapping[str, Tensor], *, inplace: bool = False
+) -> nn.Module:
+    """A copy of the model with zeros for the units that are not kept: one-shot pruning of weights, blocks and patterns.
+
+    Tensors keep their shapes, so that the copy runs no faster by itself; `save` with ``compact=True`` leaves the zeros
+    out of the file, and `skip_zeros` out of the work where that is faster. Channels, heads and states can be zeroed
+    too, but `shrink` takes them out. Training would fill the zeros again:
+    ``Sparsifier(copy, groups, Plan(keep)).attach(optimizer)`` holds them.
+
+    Args:
+        model: the model, wrapped or not. It stays as it is, unless ``inplace``.
+        groups: its groups, of any kind.
+        keep: ``[size]`` booleans per group name, ``True`` = kept; groups without an entry stay whole.
+        inplace: write the zeros into the model itself and return it.
+
+    Returns:
+        The copy, without wrappers such as `torch.compile`, or the model itself.
+
+    >>> from niwaki.structure import weights
+    >>> layer = nn.Linear(3, 1, bias=False)
+    >>> zeroed(layer, weights(layer), {"weight": torch.tensor([True, False, False])}).weight.count_nonzero()
+    tensor(1)
+    """
+    masks = losing_masks(model, groups, keep)
+    result = model if inplace else copied(bare_model(model))
+    parameters = parameters_of(result)
+    for name, mask in masks.items():
+        parameters[name].masked_fill_(~mask.to(parameters[name].device), 0)
+    return result

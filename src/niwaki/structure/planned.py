@@ -8,10 +8,12 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
+from ..core.cut import Cut
 from ..core.errors import BudgetError
-from ..core.group import Group, Groups, check_groups
+from ..core.group import Group, Groups, check_groups, is_structured
 from ..core.names import bare_model, parameters_of
 from .cutting import cut_from
+from .masked import losing_masks, zeroed
 from .positions import kept_positions
 from .shrink import apply_cut
 
@@ -31,17 +33,22 @@ class GroupOutcome:
 
 @dataclass(frozen=True)
 class TensorOutcome:
-    """What becomes of a parameter; ``reason`` says why it stays whole, and is empty if it does not."""
+    """What becomes of a parameter; ``reason`` says why it stays whole, and is empty if it does not.
+
+    ``zeros`` are the numbers that single weights, blocks and patterns leave in it: they no longer count as parameters,
+    but have their places still.
+    """
 
     name: str
     before: tuple[int, ...]
     after: tuple[int, ...]
     reason: str
+    zeros: int = 0
 
     @property
     def parameters(self) -> tuple[int, int]:
         """How many numbers it holds, before and after."""
-        return math.prod(self.before), math.prod(self.after)
+        return math.prod(self.before), math.prod(self.after) - self.zeros
 
 
 @dataclass(frozen=True)
@@ -74,6 +81,11 @@ class Outcome:
         return sum(before for before, _ in counts), sum(after for _, after in counts)
 
     @property
+    def zeros(self) -> int:
+        """How many of the parameters that went have their places still, as zeros."""
+        return sum(tensor.zeros for tensor in self.tensors)
+
+    @property
     def untouched(self) -> dict[str, str]:
         """The reason for every parameter that stays whole."""
         return {tensor.name: tensor.reason for tensor in self.tensors if tensor.reason}
@@ -98,6 +110,8 @@ def _lines(outcome: Outcome) -> Iterator[str]:
     asked = "" if outcome.asked is None else f", asked {outcome.asked:.4g}"
     yield f"units       {kept} of {units} stay (density {outcome.density:.4g}{asked})"
     yield f"parameters  {before:,} -> {after:,} ({after / before:.4g})"
+    if outcome.zeros:
+        yield f"zeros       {outcome.zeros:,} have their places still: tensors keep their shapes"
     if outcome.counted is not None:
         old, new = outcome.counted
         yield f"counted     {old:,.6g} -> {new:,.6g} ({new / old:.4g})"
@@ -120,6 +134,13 @@ def _reason(name: str, groups: Sequence[Group]) -> str:
     return left_out.get(name, "no group lies in it")
 
 
+def _lost(model: nn.Module, groups: Sequence[Group], keep: Mapping[str, Tensor]) -> tuple[Cut, Mapping[str, Tensor]]:
+    # What whole rows and columns take out of tensors; or the masks of single weights, blocks and patterns.
+    if not groups or is_structured(groups):
+        return cut_from(model, groups, keep), {}
+    return Cut(), losing_masks(model, groups, keep)
+
+
 def outcome(
     model: nn.Module,
     groups: Sequence[Group],
@@ -128,7 +149,7 @@ def outcome(
     density: float | None = None,
     count: Callable[[nn.Module], float] | None = None,
 ) -> Outcome:
-    """What shrinking would come to, before it is done: units and parameters, with a reason for all that stays whole.
+    """What `shrink` or `zeroed` would come to, before it is done: units, parameters, a reason for all that stays whole.
 
     Args:
         model: the dense model.
@@ -156,8 +177,8 @@ def outcome(
       2.bias: no group lies in it
     """
     whole = bare_model(model)
-    cut = cut_from(whole, groups, keep)
-    if density is not None and density < 1 and not cut.kept:
+    cut, masks = _lost(whole, groups, keep)
+    if density is not None and density < 1 and not cut.kept and not masks:
         reasons = groups.left_out if isinstance(groups, Groups) else {}
         shown = "; ".join(f"{name}: {why}" for name, why in list(reasons.items())[:3])
         raise BudgetError(
@@ -168,12 +189,17 @@ def outcome(
     for name, parameter in parameters_of(whole).items():
         axes, before = cut.kept.get(name, {}), tuple(parameter.shape)
         after = tuple(len(axes[axis]) if axis in axes else size for axis, size in enumerate(before))
-        tensors.append(TensorOutcome(name, before, after, "" if axes else _reason(name, groups)))
+        zeros = masks[name].numel() - int(masks[name].count_nonzero()) if name in masks else 0
+        reason = "" if axes or zeros else _reason(name, groups)
+        tensors.append(TensorOutcome(name, before, after, reason, zeros))
     rows = [
         GroupOutcome(g.name, g.kind, g.size, int(keep[g.name].sum()) if g.name in keep else g.size, g.exact)
         for g in groups
     ]
-    counted = None if count is None else (float(count(whole)), float(count(apply_cut(whole, cut))))
+    counted = None
+    if count is not None:
+        smaller = zeroed(whole, groups, keep) if masks else apply_cut(whole, cut)
+        counted = float(count(whole)), float(count(smaller))
     return Outcome(tuple(rows), tuple(tensors), density, counted)
 
 

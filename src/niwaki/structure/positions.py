@@ -27,7 +27,8 @@ class _Row:
         if where.dim is None or where.index is None:
             raise GroupError(
                 f"the units of group {group.name!r} are {group.kind}s inside of {where.tensor!r}: they can be "
-                "masked, not cut out; shrink takes groups of whole rows and columns, such as channels and heads"
+                "masked, not cut out; shrink takes groups of whole rows and columns, such as channels and heads. "
+                "nw.zeroed(model, groups, keep) puts zeros in their places"
             )
         axis = where.dim % len(where.shape)
         place = self.axes.get((where.tensor, axis))

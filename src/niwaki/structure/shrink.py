@@ -84,15 +84,35 @@ def set_sizes(model: nn.Module, cut: Cut) -> None:
     _drop_kept(model)
 
 
-def _smaller_copy(model: nn.Module, cut: Cut) -> nn.Module:
-    # deepcopy takes what it finds in its memo for copied already: what the cut leaves out is never copied.
-    memo: dict[int, object] = dict(_fresh(model, cut, gradients=False))
+def copied(model: nn.Module, memo: dict[int, object] | None = None) -> nn.Module:
+    """A deep copy of a model, with the marks on its parameters; what cannot be copied is named.
+
+    Args:
+        model: the model.
+        memo: what stands for some of its parts in the copy, by the identity of the part.
+
+    Returns:
+        The copy.
+
+    Raises:
+        GroupError: it cannot be copied.
+    """
     try:
-        small = copy.deepcopy(model, memo)
+        found = copy.deepcopy(model, memo)
     except (RuntimeError, TypeError) as error:
         raise GroupError(
             f"{type(model).__name__} cannot be copied ({error}); use inplace=True, or take off what cannot be copied"
         ) from error
+    fresh = dict(found.named_parameters())
+    for name, parameter in model.named_parameters():
+        if name in fresh:
+            vars(fresh[name]).update(vars(parameter))  # torch leaves them behind
+    return found
+
+
+def _smaller_copy(model: nn.Module, cut: Cut) -> nn.Module:
+    # deepcopy takes what it finds in its memo for copied already: what the cut leaves out is never copied.
+    small = copied(model, dict(_fresh(model, cut, gradients=False)))
     set_sizes(small, cut)
     mark_cut(small, cut_of(model).then(cut))
     return small
