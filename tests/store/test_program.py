@@ -18,6 +18,7 @@ from torch import nn
 
 from niwaki.core import StoreError
 from niwaki.store import load_program, save_program
+from niwaki.structure import weights, zeroed
 from tests.store.cut_models import small_net
 
 IMAGES = torch.linspace(-1, 1, 7 * 3 * 6 * 6).reshape(7, 3, 6, 6)
@@ -239,3 +240,16 @@ def test_a_program_is_in_eval_mode_for_good(tmp_path):
     torch.testing.assert_close(program.train()(x), model(x))
     other = copy.deepcopy(program)
     assert other.eval() is other
+
+
+def test_a_program_can_be_copied_with_zeros_and_saved_again(tmp_path):
+    model, x = nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 2)).eval(), torch.randn(5, 4)
+    save_program(model, tmp_path / "first.pt2", x)
+    program = load_program(tmp_path / "first.pt2")
+    assert not program.training
+    save_program(program, tmp_path / "second.pt2", x)
+    assert torch.equal(load_program(tmp_path / "second.pt2")(x), model(x))
+    groups = weights(program, also=["0.weight", "2.weight"])
+    keep = {"0.weight": torch.arange(12) % 2 == 0, "2.weight": torch.arange(6) < 4}
+    save_program(zeroed(program, groups, keep), tmp_path / "third.pt2", x)
+    assert torch.equal(load_program(tmp_path / "third.pt2")(x), zeroed(model, weights(model), keep)(x))

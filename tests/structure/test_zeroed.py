@@ -150,3 +150,22 @@ def test_what_cannot_be_copied_says_so():
     with pytest.raises(GroupError, match="Holding cannot be copied .a lock cannot be copied.; use inplace=True"):
         nw.zeroed(model, groups, keep)
     assert int(nw.zeroed(model, groups, keep, inplace=True).weight.count_nonzero()) == 3
+
+
+def test_verify_tells_zeros_in_the_right_places_from_others():
+    model = network()
+    groups, x = nw.weights(model), torch.randn(4, 3, 6, 6)
+    keep = nw.Uniform()(groups, nw.score(nw.Magnitude(), model, groups), 0.25)
+    found = nw.zeroed(model, groups, keep)
+    verdict = nw.verify(model, found, groups, keep, x)
+    assert verdict
+    assert verdict.difference == 0
+    assert "masked model and the one with zeros agree" in str(verdict)
+    with torch.no_grad():
+        found[4].weight[~keep["4.weight"].view(12, 128)] = 0.1
+    wrong = nw.verify(model, found, groups, keep, x)
+    assert not wrong
+    assert wrong.where == "4"
+    few = keep["0.weight"].clone()
+    few[int((~few).nonzero()[0])] = True  # a unit less than is zero
+    assert not nw.verify(model, nw.zeroed(model, groups, keep), groups, keep | {"0.weight": few}, x)

@@ -25,7 +25,7 @@ from ..measure import LatencyTable, counted
 from ..signals import probe
 from ..signals.forward import evaluating
 from .batches import Batches
-from .budgets import Budgets, make_budgets
+from .budgets import Budgets, check_smaller, make_budgets
 from .data import Data, load_data
 from .evaluation import check_fit, laid_out, loss_of
 from .methods import check_aim, groups_of, make_sparsifier, with_start
@@ -123,11 +123,7 @@ def _budgets(
     model, groups, example = parts
     if not settings.costs.shares:
         return None
-    if not is_structured(groups):
-        raise BudgetError(
-            f"a budget of cost is for what makes tensors smaller, and --units {settings.units} does not: give --units "
-            "channels, heads, all or states"
-        )
+    check_smaller(groups, settings.units)
     return make_budgets(settings.costs, model, example, progress, stored=table)
 
 

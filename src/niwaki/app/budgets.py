@@ -15,7 +15,7 @@ from ..allocate import Latency, Macs, Parameters
 from ..core.costs import CostBudget
 from ..core.errors import BudgetError, TrainError
 from ..core.gates import counts_of
-from ..core.group import Group
+from ..core.group import Group, is_structured
 from ..measure import LatencyTable, counted, latency_table
 from ..measure.environment import device_of, differences, dtype_of, this_environment
 from ..signals.forward import evaluating
@@ -97,6 +97,23 @@ class Budgets:
                  "reached": limit.cost(counts)}
             )  # fmt: skip
         return rows
+
+
+def check_smaller(groups: Sequence[Group], units: str) -> None:
+    """Check that tensors without some units are smaller ones, which is what a budget of cost is for.
+
+    Args:
+        groups: what is pruned.
+        units: as the user calls them.
+
+    Raises:
+        BudgetError: they would hold zeros.
+    """
+    if not is_structured(groups):
+        raise BudgetError(
+            f"a budget of cost is for what makes tensors smaller, and --units {units} does not: give --units "
+            "channels, heads, all or states"
+        )
 
 
 def batch_of(example: Tensor, batch: int) -> Tensor:

@@ -12,7 +12,7 @@ from .bench_command import bench
 from .causes_command import causes
 from .patterns_command import patterns
 from .predict_command import predict
-from .prune_command import latency_words, prune
+from .prune_command import latency_words, prune, sizes_words
 from .shell import Debug, Graph, Json, Quiet
 from .shell import command as _command
 from .shell import console as _console
@@ -142,19 +142,13 @@ def _left(result: dict[str, Any]) -> str:
     return f"{result['units'][1]:,} of {result['units'][0]:,} units, {weights} parameters"
 
 
-def _sizes(file: dict[str, Any]) -> str:
-    from ..report.readable import size
-
-    return f"a file of {size(file['bytes'])}, {size(file['dense_bytes'])} dense".replace("\N{NO-BREAK SPACE}", " ")
-
-
 def _summary(result: dict[str, Any], out: Path) -> str:
     lines = []
     if "latency" in result:
         lines = [f"latency  {latency_words(result['latency'])}", f"proof    {result['small']['verified']['words']}"]
     lines += [f"note     {words}" for words in result.get("notes", [])]
     if "file" in result:
-        lines.append(f"model    {out / result['file']['folder']}: {_sizes(result['file'])}")
+        lines.append(f"model    {out / result['file']['folder']}: a file of {sizes_words(result['file'])}")
     cost = "unknown" if result["dense_runs"] is None else f"{result['dense_runs']:.2f} x that of dense training"
     found = (
         f"test accuracy {result['accuracy']:.2%} at density {result['density']:.2%} "

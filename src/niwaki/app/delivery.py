@@ -54,9 +54,13 @@ def _saved(model: nn.Module, parts: Parts, out: Path, *, compact: bool) -> dict[
     example = parts.batches.at(0)[0]
     save(model, out / SMALL, overwrite=True, compact=compact)
     write_origin(out / SMALL, replace(origin_of(parts.settings.model, parts.data, example), start=None))
-    dense = bare_model(parts.model)
+    return {"folder": SMALL, **file_facts(out / SMALL, bare_model(parts.model))}
+
+
+def file_facts(folder: Path, dense: nn.Module) -> dict[str, int]:
+    """How large the file of a saved model is, and how large the dense model's tensors are, in bytes."""
     held = sum(tensor.nbytes for tensor in [*dense.parameters(), *dense.buffers()])
-    return {"folder": SMALL, "bytes": (out / SMALL / TENSORS).stat().st_size, "dense_bytes": held}
+    return {"bytes": (folder / TENSORS).stat().st_size, "dense_bytes": held}
 
 
 def _shrunk(parts: Parts, out: Path) -> dict[str, Any]:

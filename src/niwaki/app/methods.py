@@ -100,21 +100,21 @@ def criterion_named(name: str) -> Any:
 _STRUCTURES = {"channels": "channels", "heads": "heads", "all": "discover"}
 
 
-def usual_density(units: str) -> float:
-    """The share that stays if nobody says: what an N:M pattern has, and else a tenth.
+def usual_density(units: str, otherwise: float = 0.1) -> float:
+    """The share that stays if nobody says: what an N:M pattern has, and else a tenth or another share.
 
     >>> usual_density("2:4"), usual_density("weights")
     (0.5, 0.1)
     """
     form = _UNITS.fullmatch(units)
-    return int(form[1]) / max(1, int(form[3])) if form is not None and form[2] == ":" else 0.1
+    return int(form[1]) / max(1, int(form[3])) if form is not None and form[2] == ":" else otherwise
 
 
-def _also(model: nn.Module, units: str) -> dict[str, list[str]]:
+def _also(model: nn.Module) -> list[str]:
     """Of a graph of operators, whose layers are gone, every matrix."""
-    if units != "weights" or not isinstance(model, fx.GraphModule):
-        return {}
-    return {"also": [name for name, parameter in model.named_parameters() if parameter.dim() > 1]}
+    if not isinstance(model, fx.GraphModule):
+        return []
+    return [name for name, parameter in model.named_parameters() if parameter.dim() > 1]
 
 
 def groups_of(model: nn.Module, units: str, example: Tensor | None = None, *, graph: bool = False) -> Sequence[Group]:
@@ -135,7 +135,8 @@ def groups_of(model: nn.Module, units: str, example: Tensor | None = None, *, gr
     """
     structure = importlib.import_module("niwaki.structure")
     if units in ("weights", "states"):
-        declared: Sequence[Group] = getattr(structure, units)(model, **_also(model, units))
+        more = {"also": _also(model)} if units == "weights" else {}
+        declared: Sequence[Group] = getattr(structure, units)(model, **more)
         return declared
     if units in _STRUCTURES:
         if example is None:
@@ -153,9 +154,9 @@ def groups_of(model: nn.Module, units: str, example: Tensor | None = None, *, gr
         )
     first, second = int(form[1]), int(form[3])
     if form[2] == "x":
-        blocks: Sequence[Group] = structure.blocks(model, (first, second))
+        blocks: Sequence[Group] = structure.blocks(model, (first, second), also=_also(model))
         return blocks
-    patterns: Sequence[Group] = structure.n_of_m(model, first, second)
+    patterns: Sequence[Group] = structure.n_of_m(model, first, second, also=_also(model))
     return patterns
 
 

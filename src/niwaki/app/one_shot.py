@@ -22,15 +22,16 @@ from ..report.pruning_page import write_pruning_page
 from ..signals import score
 from ..store import export_onnx, save, save_program
 from ..store.files import check_empty
-from ..structure import Outcome, Verdict, outcome, verify
-from ..train import reestimate_norms
+from ..structure import Outcome, outcome, verify
 from .assemble import device_named, versions
 from .batches import Batches
 from .bottlenecks import bottlenecks
 from .data import Data, load_data
-from .evaluation import check_fit, evaluate, loss_of
+from .delivery import file_facts
+from .evaluation import check_fit, loss_of
 from .folder import RESULT, write_json
 from .inspection import example_of
+from .mending import mended, quality
 from .methods import criterion_named, groups_of
 from .origin import Origin, origin_of, write_origin
 from .plans import planner
@@ -48,7 +49,6 @@ class Shot:
     small: nn.Module
     example: Tensor
     outcome: Outcome
-    verdict: Verdict
     origin: Origin
     result: dict[str, Any]
 
@@ -57,48 +57,8 @@ def _macs(model: nn.Module, example: Tensor) -> int:
     return round(count_flops(copy.deepcopy(model).eval(), (example[:1],)).total / 2)
 
 
-def _quality(model: nn.Module, data: Data | None) -> dict[str, Any]:
-    if data is None:
-        return {"accuracy": None, "loss": None}
-    accuracy, loss = evaluate(model, data, data.test)
-    return {"accuracy": accuracy, "loss": loss}
-
-
-def _finetune(request: Request, model: nn.Module, batches: Batches, progress: Shown) -> None:
-    optimizer = torch.optim.SGD(model.parameters(), lr=request.lr, momentum=0.9, weight_decay=5e-4)
-    falling = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, request.finetune)
-    model.train()
-    progress.begin("fine-tuning", request.finetune, 0)
-    for step in range(request.finetune):
-        x, y = batches.at(step)
-        optimizer.zero_grad()
-        loss = loss_of(model(x), y)
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
-        falling.step()
-        progress.step(step + 1, {"loss": f"{float(loss.detach()):.3f}"})
-    if not bool(torch.isfinite(loss)):
-        raise TrainError(f"fine-tuning ended at a loss that is not finite; take a lower rate than --lr {request.lr}")
-    model.eval()
-
-
-def _mended(
-    request: Request, small: nn.Module, data: Data | None, batches: Batches | None, progress: Shown
-) -> dict[str, Any]:
-    """Re-estimate norms and fine-tune; what the model was worth after each step."""
-    steps = {"cut": _quality(small, data)}
-    if data is None or batches is None:
-        return steps
-    if request.reestimate and reestimate_norms(small, [batches.at(step) for step in range(request.reestimate)]):
-        steps["norms"] = _quality(small, data)
-    if request.finetune:
-        _finetune(request, small, batches, progress)
-        steps["finetuned"] = _quality(small, data)
-    return steps
-
-
 def cut(request: Request, progress: Shown | None = None) -> Shot:
-    """Score, rank, shrink, verify, mend.
+    """Score, rank, shrink or put zeros, verify, mend.
 
     Args:
         request: what to do.
@@ -156,16 +116,16 @@ def _cut(request: Request, model: nn.Module, data: Data | None, progress: Shown)
     proof = torch.randn(example.shape, generator=generator).to(example) if drawn else example
     verdict = verify(model, small, groups, keep, proof)
     reached = outcome(model, groups, keep, density=request.asked_density)
-    before, macs = _quality(model, data), (_macs(model, example), _macs(small, example))
+    before, macs = quality(model, data), (_macs(model, example), _macs(small, example))
     costs = plan.facts(keep, small)
-    steps = _mended(request, small, data, batches, progress)
     result = {
         "request": {**asdict(request), "density": request.asked_density},
         "parameters": reached.parameters,
+        "zeros": reached.zeros,
         "macs": macs,
         "units": reached.units,
         "dense": before,
-        "steps": steps,
+        "steps": mended(request, small, data, batches, plan.holding(small, keep), progress),
         "verified": {"same": verdict.same, "difference": verdict.difference, "words": verdict.words},
         "groups": [asdict(group) for group in reached.groups],
         "untouched": dict(reached.untouched),
@@ -174,7 +134,7 @@ def _cut(request: Request, model: nn.Module, data: Data | None, progress: Shown)
         "seconds": round(time.perf_counter() - begun, 2),
         "versions": versions(device_of(model, [example])),
     }
-    return Shot(request, model, small, proof, reached, verdict, origin_of(request.model, data, example), result)
+    return Shot(request, model, small, proof, reached, origin_of(request.model, data, example), result)
 
 
 def write(made: Shot, folder: Path | None, onnx: Path | None, *, overwrite: bool) -> dict[str, Any]:
@@ -194,7 +154,8 @@ def write(made: Shot, folder: Path | None, onnx: Path | None, *, overwrite: bool
         if made.request.graph:
             save_program(made.small, folder, made.example, overwrite=overwrite)
         else:
-            save(made.small, folder, overwrite=overwrite)
+            save(made.small, folder, overwrite=overwrite, compact=made.outcome.zeros > 0)
+            result["file"] = file_facts(folder, made.dense)
         write_origin(folder, made.origin)
         result["saved"] = str(folder)
     if onnx is not None:

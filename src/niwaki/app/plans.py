@@ -8,11 +8,13 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from ..allocate import knapsack, ranked, uniform_width
+from ..allocate import Global, knapsack, ranked, uniform_width
 from ..core.errors import BudgetError
-from ..core.group import Group
-from ..structure import parameters_left, shrink, shrink_graph
-from .budgets import Budgets, make_budgets
+from ..core.group import Group, is_structured
+from ..methods.start import usual_allocator
+from ..structure import parameters_left, shrink, shrink_graph, zeroed
+from ..train import Plan, Sparsifier, Values
+from .budgets import Budgets, check_smaller, make_budgets
 from .latencies import Race, latency_facts
 from .methods import allocator_named
 from .progress import Shown
@@ -42,10 +44,19 @@ class Planner:
     race: Race | None
 
     def small(self, keep: Mapping[str, Tensor]) -> nn.Module:
-        """The smaller model of a plan."""
+        """The smaller model of a plan, or the one with zeros."""
+        if not is_structured(self.groups):
+            return zeroed(self.model, self.groups, keep)
         if self.request.graph:
             return shrink_graph(self.model, self.groups, keep, self.example)
         return shrink(self.model, self.groups, keep)
+
+    def holding(self, small: nn.Module, keep: Keep) -> Sparsifier | None:
+        """What holds a model's zeros at zero while it is fine-tuned; nothing where tensors are smaller."""
+        if is_structured(self.groups):
+            return None
+        plan = Plan(keep, values=Values(remembers=False), steps=self.request.finetune)
+        return Sparsifier(small, self.groups, plan, seed=self.request.seed)
 
     def keep(self, scores: Mapping[str, Tensor], progress: Shown) -> Keep:
         """The units that stay.
@@ -88,11 +99,20 @@ class Planner:
 def _by_density(request: Request, model: nn.Module, groups: Sequence[Group], scores: Mapping[str, Tensor]) -> Keep:
     density = request.asked_density
     assert density is not None
+    if not is_structured(groups):
+        return _zeros(request, groups, scores, density)
     if request.allocate == "global":
         cost = parameters_left(model, groups) if request.share_of == "parameters" else None
         return ranked(groups, scores, density=density, cost=cost, normalise=request.normalise)
     keep: Keep = allocator_named(request.allocate)(groups, scores, density)
     return keep
+
+
+def _zeros(request: Request, groups: Sequence[Group], scores: Mapping[str, Tensor], density: float) -> Keep:
+    if request.share_of == "parameters":
+        raise BudgetError("single weights are parameters, and a density counts them as it is: leave --share-of out")
+    inner = Global(request.normalise) if request.allocate == "global" else allocator_named(request.allocate)
+    return usual_allocator(groups, inner)(groups, scores, density)
 
 
 def _told(race: Race, make: Callable[[Mapping[str, Tensor]], nn.Module], progress: Shown) -> Callable[..., bool]:
@@ -125,6 +145,8 @@ def planner(request: Request, model: nn.Module, groups: Sequence[Group], example
         What decides.
     """
     costs = request.costs
+    if costs.shares:
+        check_smaller(groups, request.units)
     budgets = make_budgets(costs, model, example, progress) if costs.shares else None
     timed = costs.latency is not None or request.backend is not None
     return Planner(request, model, groups, example, budgets, Race(costs, model, example) if timed else None)

@@ -14,10 +14,10 @@ def prune(
     model: Annotated[str, typer.Argument(help="Address: zoo:resnet20, timm:NAME, ...; or a folder by train or prune.")],
     *,
     data: Annotated[str | None, option("Address: digits, npz:FILE, ...; without data, weights alone decide.")] = None,
-    units: Annotated[str, typer.Option(help="channels, heads, all of both, or states.")] = "channels",
+    units: Annotated[str, option("channels (default), heads, all of both, states; weights, 4x4, 2:4.")] = "channels",
     graph: Graph = False,
     criterion: Annotated[str | None, option("taylor with data, else magnitude; any criterion by its name.")] = None,
-    density: Annotated[float | None, option("Share that stays (0.5).")] = None,
+    density: Annotated[float | None, option("Share that stays (0.5, or that of an N:M pattern).")] = None,
     latency: Annotated[float | None, option("In place of it: the share of the dense latency that may stay.")] = None,
     macs: Annotated[float | None, option("Likewise of its multiplications; several may be given together.")] = None,
     parameters: Annotated[float | None, option("Likewise of its parameters.")] = None,
@@ -48,7 +48,7 @@ def prune(
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
-    """Cut channels, heads or states in one shot: score, rank, shrink, prove, re-estimate, fine-tune, save."""
+    """Cut channels, heads or states in one shot, or put zeros for weights: score, rank, prove, mend, save."""
     given = {name: value for name, value in locals().items() if name in _ASKED}
     _run(given, (save, onnx, report), overwrite, (as_json, quiet, debug))
 
@@ -100,6 +100,20 @@ def latency_words(found: dict[str, Any]) -> str:
     return f"{words}: {'no gain here' if found['calm'] else restless}"
 
 
+def sizes_words(file: dict[str, Any]) -> str:
+    """How large a file is, and how large the dense model's would be.
+
+    Args:
+        file: the ``file`` of a result.
+
+    Returns:
+        The words.
+    """
+    from ..report.readable import size
+
+    return f"{size(file['bytes'])}, {size(file['dense_bytes'])} dense".replace("\N{NO-BREAK SPACE}", " ")
+
+
 def _summary(result: dict[str, Any]) -> str:
     from ..report.readable import counted
 
@@ -107,8 +121,12 @@ def _summary(result: dict[str, Any]) -> str:
     lines = [
         f"units       {result['units'][1]:,} of {result['units'][0]:,} stay",
         f"parameters  {before:,} -> {after:,} ({after / before:.1%})",
-        f"MACs        {old:,} -> {new:,} ({new / max(old, 1):.1%})",
     ]
+    if result["zeros"]:
+        left_out = "the file leaves them out, and " if "file" in result else ""
+        lines.append(f"zeros       {result['zeros']:,}: {left_out}they save time only where they are skipped")
+    else:
+        lines.append(f"MACs        {old:,} -> {new:,} ({new / max(old, 1):.1%})")
     lines += [f"budget      {_budget_words(one)}" for one in result.get("budget", []) if one["cost"] != "latency"]
     if "latency" in result:
         lines.append(f"latency     {latency_words(result['latency'])}")
@@ -130,6 +148,9 @@ def _summary(result: dict[str, Any]) -> str:
         lines.append(
             f"onnx        {result['onnx']['file']} (onnxruntime differs by {result['onnx']['difference']:.1e})"
         )
-    if "saved" in result and "latency" not in result:
-        lines.append(f"faster?     niwaki bench {result['request']['model']} {result['saved']}")
+    if result["zeros"] and "file" in result:
+        lines.append(f"file        {sizes_words(result['file'])}")
+    if "saved" in result and ("latency" not in result or result["zeros"]):
+        skipping = " --backend sparse" if result["zeros"] else ""
+        lines.append(f"faster?     niwaki bench {result['request']['model']} {result['saved']}{skipping}")
     return "\n".join(lines)

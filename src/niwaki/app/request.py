@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from ..allocate.ranked import Normalise
 from ..core.errors import BudgetError, TrainError
 from .budgets import Costs
+from .methods import usual_density
 
 
 def _check_budget(request: Request) -> None:
@@ -29,10 +30,11 @@ class Request:
     Args:
         model: its address.
         data: their address; without data the criterion sees weights alone, and nothing is evaluated.
-        units: ``channels``, ``heads``, ``all`` of both, ``states``.
+        units: ``channels``, ``heads``, ``all`` of both, ``states``; ``weights``, blocks such as ``4x4`` and patterns
+            such as ``2:4`` leave zeros in their places.
         graph: also cut what the model's own code cannot lose, by writing it down as a graph of operators.
         criterion: its name.
-        density: the share that stays; 0.5 if nothing is asked.
+        density: the share that stays; if nothing is asked 0.5, or what an N:M pattern has.
         latency: in place of it, the share of the dense model's latency that may stay.
         macs: likewise of its multiplications; several costs may be given together.
         parameters: likewise of its parameters.
@@ -42,7 +44,8 @@ class Request:
         save_table: where to write the table.
         latency_batch: inputs at a time when models are timed.
         share_of: what the density is a share of: ``units`` or ``parameters``.
-        allocate: ``global`` ranks all units together, ``uniform`` takes the same share of every group.
+        allocate: ``global`` ranks all units together, ``uniform`` takes the same share of every group, ``erk`` and
+            ``er`` one by the shapes of weights.
         normalise: how scores of different groups are made comparable in one ranking.
         batches: batches that the criterion sees.
         batch: samples in a batch.
@@ -91,7 +94,9 @@ class Request:
     @property
     def asked_density(self) -> float | None:
         """The density asked for, unless it is a budget of costs."""
-        return None if self.costs.shares else 0.5 if self.density is None else self.density
+        if self.costs.shares:
+            return None
+        return usual_density(self.units, 0.5) if self.density is None else self.density
 
     def __post_init__(self) -> None:
         _check_budget(self)

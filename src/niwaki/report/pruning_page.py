@@ -8,10 +8,10 @@ from typing import Any
 
 from .document import Cell, Group, Namer, Section, Table, cells, sentence
 from .latencies import latency_of
-from .readable import compact, count, counted, listed, moment, percent, plain, points, share
+from .readable import compact, count, counted, listed, moment, percent, plain, points, share, size
 from .sections.headline import Headline, Tile
 from .sections.latency import latency_section
-from .sections.widths import widths_figure
+from .sections.widths import densities_figure, widths_figure
 from .sheet import sheet, write_sheet
 
 _STEPS = {"cut": "after the cut", "norms": "norms measured anew", "finetuned": "fine-tuned"}
@@ -72,10 +72,11 @@ def _headline(result: Mapping[str, Any]) -> Headline:
         f"{count(result['units'][1])} of {count(result['units'][0])} {kind} stay, chosen by {asked['criterion']}; "
         f"asked for {listed([f'{share(some)} of the {words}' for some, words in shares])}."
     )
-    tiles = [
-        Tile("Parameters", compact(after), f"of {compact(before)}"),
-        Tile("MACs", compact(new), f"of {compact(old)}"),
-    ]
+    tiles = [Tile("Parameters", compact(after), f"of {compact(before)}")]
+    if not result.get("zeros"):
+        tiles.append(Tile("MACs", compact(new), f"of {compact(old)}"))
+    elif "file" in result:
+        tiles.append(Tile("File", size(result["file"]["bytes"]), f"of {size(result['file']['dense_bytes'])}"))
     latency = latency_of(result)
     if latency is not None and latency.small.measured is not None:
         tiles.append(Tile("Latency", moment(latency.small.measured), f"of {moment(latency.dense.measured)}"))
@@ -90,10 +91,17 @@ def _headline(result: Mapping[str, Any]) -> Headline:
 
 
 def _widths(result: Mapping[str, Any]) -> Section:
-    names = "widths", "Widths", "What stays of each group"
+    zeros = result.get("zeros")
+    names = "widths", "Densities" if zeros else "Widths", "What stays of each group"
     if not result["groups"]:
         return Section(*names, missing="No group of units was found; the reasons stand below.")
-    return Section(*names, groups=[Group("", [widths_figure(result["groups"], "widths-figure")])])
+    if not zeros:
+        return Section(*names, groups=[Group("", [widths_figure(result["groups"], "widths-figure")])])
+    lead = (
+        f"{count(zeros)} numbers are zero. They have their places still: files can leave them out, and computing takes "
+        "as long as before, unless zeros are skipped."
+    )
+    return Section(*names, lead=lead, groups=[Group("", [densities_figure(result["groups"], "densities-figure")])])
 
 
 def _latency(result: Mapping[str, Any]) -> Section | None:
@@ -145,7 +153,8 @@ def _quality(result: Mapping[str, Any]) -> Section:
 
 def _proof(result: Mapping[str, Any]) -> Section:
     verified = result["verified"]
-    return Section("proof", "Proof", "The masked model and the smaller one", lead=str(verified["words"]))
+    other = "one with zeros" if result.get("zeros") else "smaller one"
+    return Section("proof", "Proof", f"The masked model and the {other}", lead=f"{sentence(verified['words'])}.")
 
 
 def _untouched(result: Mapping[str, Any]) -> Section | None:

@@ -182,6 +182,8 @@ def _module(data: bytes, path: Path) -> nn.Module:
         ) from error
     for switch in ("train", "eval"):
         setattr(module, switch, MethodType(_stay, module))
+    for each in module.modules():
+        each.training = False  # torch says otherwise, of a graph of the evaluation
     return module
 
 

@@ -8,12 +8,10 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from ..core.cut import Cut
 from ..core.errors import BudgetError
-from ..core.group import Group, Groups, check_groups, is_structured
+from ..core.group import Group, Groups, check_groups
 from ..core.names import bare_model, parameters_of
-from .cutting import cut_from
-from .masked import losing_masks, zeroed
+from .masked import lost, zeroed
 from .positions import kept_positions
 from .shrink import apply_cut
 
@@ -134,13 +132,6 @@ def _reason(name: str, groups: Sequence[Group]) -> str:
     return left_out.get(name, "no group lies in it")
 
 
-def _lost(model: nn.Module, groups: Sequence[Group], keep: Mapping[str, Tensor]) -> tuple[Cut, Mapping[str, Tensor]]:
-    # What whole rows and columns take out of tensors; or the masks of single weights, blocks and patterns.
-    if not groups or is_structured(groups):
-        return cut_from(model, groups, keep), {}
-    return Cut(), losing_masks(model, groups, keep)
-
-
 def outcome(
     model: nn.Module,
     groups: Sequence[Group],
@@ -177,7 +168,7 @@ def outcome(
       2.bias: no group lies in it
     """
     whole = bare_model(model)
-    cut, masks = _lost(whole, groups, keep)
+    cut, masks = lost(whole, groups, keep)
     if density is not None and density < 1 and not cut.kept and not masks:
         reasons = groups.left_out if isinstance(groups, Groups) else {}
         shown = "; ".join(f"{name}: {why}" for name, why in list(reasons.items())[:3])

@@ -103,10 +103,14 @@ def copied(model: nn.Module, memo: dict[int, object] | None = None) -> nn.Module
         raise GroupError(
             f"{type(model).__name__} cannot be copied ({error}); use inplace=True, or take off what cannot be copied"
         ) from error
-    fresh = dict(found.named_parameters())
+    # What torch leaves behind: the marks of parameters, and of graphs the mode.
+    fresh, modules = dict(found.named_parameters()), dict(found.named_modules())
     for name, parameter in model.named_parameters():
         if name in fresh:
-            vars(fresh[name]).update(vars(parameter))  # torch leaves them behind
+            vars(fresh[name]).update(vars(parameter))
+    for name, module in model.named_modules():
+        if name in modules:
+            modules[name].training = module.training
     return found
 
 

@@ -15,10 +15,10 @@ from torch.utils._pytree import tree_map
 from ..core.cut import Cut
 from ..core.errors import GroupError
 from ..core.gaps import gap, largest, tensors_in
-from ..core.group import Group
+from ..core.group import Group, is_structured
 from ..core.names import bare_model, plain_name
-from .cutting import cut_from, modules_of
-from .masked import masked_parameters
+from .cutting import modules_of
+from .masked import lost, masked_parameters
 from .parting import Diary, Picks, limit_of, parting, watched
 
 _NOISE = 1e-3
@@ -173,14 +173,14 @@ def verify(
     *,
     tolerance: float | None = None,
 ) -> Verdict:
-    """Compare a shrunk model with the dense one whose removed units are zero.
+    """Compare a shrunk model, or one with zeros, with the dense one whose removed units are zero.
 
     Both run in evaluation mode on the same inputs, with the same random numbers, products of convolutions unrounded
     where a GPU would round them. Neither is changed.
 
     Args:
         model: the dense model.
-        small: what `shrink` made of it.
+        small: what `shrink` or `zeroed` made of it.
         groups: the dense model's groups.
         keep: the units that stayed.
         inputs: a tensor, a tuple of inputs, or a mapping of keyword inputs.
@@ -202,7 +202,7 @@ def verify(
     True
     """
     whole, less = bare_model(model), bare_model(small)
-    cut, changed = cut_from(whole, groups, keep), masked_parameters(whole, groups, keep)
+    (cut, _), changed = lost(whole, groups, keep), masked_parameters(whole, groups, keep)
 
     def run(each: nn.Module) -> object:
         return _run(each, changed if each is whole else {}, inputs)
@@ -216,10 +216,9 @@ def verify(
             return _failed(run, less, error, effect)
         difference, limit, wrong = _difference(wanted, found, tolerance)
         if not wrong:
-            words = (
-                f"masked and shrunk model agree: the largest difference is {difference:.3g} ({limit:.3g} is allowed)"
-            )
-            if cut.kept and effect <= limit:
+            pair = "masked and shrunk model" if is_structured(groups) else "masked model and the one with zeros"
+            words = f"{pair} agree: the largest difference is {difference:.3g} ({limit:.3g} is allowed)"
+            if changed and effect <= limit:
                 words += f"; but removing these units changes the outputs by only {effect:.3g}, so this proves little"
             return Verdict(same=True, difference=difference, tolerance=limit, effect=effect, where="", words=words)
         where, why = _first_module(run, whole, less, cut, tolerance)
