@@ -61,9 +61,12 @@ def test_the_smallest_weights_of_the_network_go_as_in_torch(tmp_path):
     assert result["file"]["bytes"] < 0.45 * result["file"]["dense_bytes"]
 
 
-def test_uniform_takes_the_same_share_of_every_layer():
+def test_uniform_takes_the_same_share_of_every_layer_and_rows_of_every_filter(tmp_path):
     result = pruned(CNN, *PLAIN, "--units", "weights", "--density", 0.25, "--allocate", "uniform")
     assert [group["kept"] * 4 for group in result["groups"]] == [group["units"] for group in result["groups"]]
+    pruned(CNN, *PLAIN, "--units", "weights", "--density", 0.25, "--allocate", "rows", "--save", tmp_path / "rows")
+    left = (open_model(str(tmp_path / "rows")).conv2.weight != 0).flatten(1).sum(1)
+    assert set(left.tolist()) == {36}  # of the 144 weights of every filter
     by_shape = pruned(CNN, *PLAIN, "--units", "weights", "--density", 0.25, "--allocate", "erk")
     groups = nw.weights(dense())
     shares = nw.ErdosRenyiKernel().densities(groups, 0.25)

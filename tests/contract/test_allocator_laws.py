@@ -10,7 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from niwaki.allocate import ErdosRenyi, ErdosRenyiKernel, Global, Patterned, Uniform, knapsack
+from niwaki.allocate import ErdosRenyi, ErdosRenyiKernel, Global, Patterned, RowWise, Uniform, knapsack
 from niwaki.core import BudgetError, SignalError
 from niwaki.core.costs import Axis, Layer, Limit, NetworkCost
 from tests.allocate.nets import distinct_scores, groups_of, lenet, row
@@ -25,6 +25,8 @@ ROWS = {
     "global_mean": Global(normalise="mean"),
     "global_zscore": Global(normalise="zscore", min_share=0.05),
     "patterned_rest": Patterned(Global()),
+    "rows": RowWise(),
+    "rows_erk": RowWise(ErdosRenyiKernel()),
 }
 
 
@@ -96,6 +98,15 @@ def test_pure_and_deterministic(allocator):
     assert all(torch.equal(scores[name], before[name]) for name in before)
 
 
+def shuffled(allocator, group, generator):
+    """An order of the units; where rows are ranked by themselves, units stay in theirs."""
+    if not isinstance(allocator, RowWise):
+        return torch.randperm(group.size, generator=generator)
+    height, width = group.slices[0].shape
+    rows, columns = (torch.randperm(size, generator=generator) for size in (height, width))
+    return (rows[:, None] * width + columns).flatten()
+
+
 @with_the_knapsack
 @settings(max_examples=30)
 @given(SHAPES, st.floats(0.05, 1.0), st.integers(0, 1000))
@@ -103,7 +114,7 @@ def test_permuted_units_are_kept_in_permuted_order(allocator, shapes, density, s
     groups = small_net(shapes)
     scores = distinct_scores(groups, seed)
     generator = torch.Generator().manual_seed(seed)
-    order = {g.name: torch.randperm(g.size, generator=generator) for g in groups}
+    order = {g.name: shuffled(allocator, g, generator) for g in groups}
     density = reachable(groups, density)
     keep = allocator(groups, scores, density)
     permuted = allocator(groups, {name: s[order[name]] for name, s in scores.items()}, density)

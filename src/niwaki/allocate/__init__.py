@@ -8,6 +8,7 @@ from .local import ErdosRenyi, ErdosRenyiKernel, Uniform
 from .pattern import Patterned
 from .proportional import Claim, capped, proportional
 from .ranked import Cost, Global, ranked
+from .rows import RowWise
 from .uniform_width import uniform_width
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "Macs",
     "Parameters",
     "Patterned",
+    "RowWise",
     "Uniform",
     "at_least",
     "capped",

@@ -163,7 +163,7 @@ def inspect(
     model: Annotated[str, typer.Argument(help="Address, such as zoo:resnet20; or a folder by train or prune.")],
     *,
     density: Annotated[float | None, typer.Option(help="Show what would stay at this density.")] = None,
-    allocator: Annotated[str, typer.Option(help="How it is shared out: erk, er, uniform, global.")] = "erk",
+    allocator: Annotated[str, typer.Option(help="How it is shared out: erk, er, uniform, rows, global.")] = "erk",
     size: Annotated[str | None, typer.Option("--input", help="Size of one input, such as 3x32x32.")] = None,
     units: Units = "weights",
     graph: Graph = False,

@@ -30,7 +30,8 @@ METHODS = {
 }
 """Names on the command line and the functions of `niwaki.methods` they stand for."""
 
-ALLOCATORS = {"erk": "ErdosRenyiKernel", "er": "ErdosRenyi", "uniform": "Uniform", "global": "Global"}
+ALLOCATORS = {"erk": "ErdosRenyiKernel", "er": "ErdosRenyi", "uniform": "Uniform", "global": "Global",
+              "rows": "RowWise"}  # fmt: skip
 """Names on the command line and the classes of `niwaki.allocate` they stand for."""
 
 FITTINGS = ("knapsack", "uniform_width")

@@ -25,7 +25,8 @@ class Slice:
 
     ``role`` says what the elements do for the unit, where whoever made the slice knows: ``out`` makes it (rows of a
     weight), ``bias`` is added to it, ``in`` reads it (columns of a later weight), ``scale`` and ``shift`` are a norm's
-    weight and bias. Criteria may choose slices by it; an empty role is not known.
+    weight and bias. Criteria may choose slices by it; an empty role is not known. ``outputs`` is the axis along
+    which the outputs of the layer lie; where ``axes`` are given they begin with it.
     """
 
     tensor: str
@@ -35,6 +36,7 @@ class Slice:
     tile: tuple[int, int] = (1, 1)
     axes: tuple[int, ...] | None = None
     role: str = ""
+    outputs: int = 0
 
 
 @dataclass(frozen=True)

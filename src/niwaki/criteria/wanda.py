@@ -32,8 +32,9 @@ class Wanda:
     ``i`` of its tensor, summed over the columns (places of a kernel among them) and over the consumers. So layers of
     different width compare.
 
-    For single weights the paper ranks inside each output row, and lets each layer see the pruned ones before it: prune
-    layer by layer and measure anew. ``input_norm`` holds one number per input channel of a convolution.
+    For single weights the paper ranks inside each output row (`RowWise`), and lets each layer see the pruned ones
+    before it: prune layer by layer and measure anew. ``input_norm`` holds one number per input channel of a
+    convolution.
 
     Args:
         over_rows: ``mean``, or ``sum`` as in FASP.

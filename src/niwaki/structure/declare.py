@@ -85,10 +85,15 @@ def _candidates(model: nn.Module, ignore: Names, also: str | Sequence[str]) -> t
     return found, left
 
 
+def _outputs(c: _Candidate) -> int:
+    """The axis of the outputs, which transposed layers keep second."""
+    return 1 if c.parameter.dim() > 1 and _inputs_first(c.owner, c.parameter) else 0
+
+
 def _order(c: _Candidate, *, inputs_last: bool) -> tuple[int, ...] | None:
-    """The axes with the outputs first; transposed layers keep them second. None if they lie so already."""
-    count = c.parameter.dim()
-    outputs, inputs = (1, 0) if count > 1 and _inputs_first(c.owner, c.parameter) else (0, 1)
+    """The axes with the outputs first. None if they lie so already."""
+    count, outputs = c.parameter.dim(), _outputs(c)
+    inputs = 1 - outputs
     kernel = range(2, count)
     axes = (outputs, *kernel, inputs) if inputs_last else (outputs, inputs, *kernel)
     return None if count < 2 or axes == tuple(range(count)) else axes
@@ -131,7 +136,8 @@ def weights(model: nn.Module, *, ignore: Names = (), also: str | Sequence[str] =
     """
 
     def make(c: _Candidate) -> Group:
-        return Group(c.name, c.parameter.numel(), (Slice(c.name, tuple(c.parameter.shape)),))
+        where = Slice(c.name, tuple(c.parameter.shape), outputs=_outputs(c))
+        return Group(c.name, c.parameter.numel(), (where,))
 
     return _declare(model, ignore, also, make)
 
