@@ -44,8 +44,8 @@ class Request:
         save_table: where to write the table.
         latency_batch: inputs at a time when models are timed.
         share_of: what the density is a share of: ``units`` or ``parameters``.
-        allocate: ``global`` ranks all units together, ``uniform`` takes the same share of every group; of weights also ``rows``,
-            ``erk`` and ``er``.
+        allocate: ``global`` ranks all units together, ``uniform`` takes the same share of every group; weights may also
+            take ``rows``, ``erk`` and ``er``.
         normalise: how scores of different groups are made comparable in one ranking.
         batches: batches that the criterion sees.
         batch: samples in a batch.
