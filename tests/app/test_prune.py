@@ -126,6 +126,7 @@ def test_in_words():
         ([CNN, "--input", "1x8x8", "--criterion", "guess"], "the criterion 'guess' is unknown"),
         ([CNN, "--input", "1x8x8", "--share-of", "luck"], "not of 'luck'"),
         ([CNN, "--input", "1x8x8", "--share-of", "parameters", "--allocate", "uniform"], "take --allocate global"),
+        ([CNN, "--input", "1x8x8", "--normalise", "l2", "--allocate", "uniform"], "leave --normalise out"),
         ([CNN, "--input", "1x8x8", "--finetune", 5], "fine-tuning needs data"),
         ([CNN, "--input", "1x8x8", "--criterion", "taylor"], "give --data, or a criterion of weights alone"),
         (["zoo:nothing", "--input", "1x8x8"], "the zoo has no 'nothing'"),

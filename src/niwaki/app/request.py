@@ -19,8 +19,6 @@ def _check_budget(request: Request) -> None:
         raise BudgetError(f"--density counts what stays and {named} what it costs: give one of the two")
     if request.share_of != "units":
         raise BudgetError(f"--share-of says what a density is a share of; {named} says it itself: leave it out")
-    if request.normalise != "none" and request.allocate == "uniform":
-        raise BudgetError("one share for all groups compares no scores between them: leave --normalise out")
 
 
 @dataclass(frozen=True)
@@ -102,8 +100,12 @@ class Request:
         _check_budget(self)
         if self.share_of not in ("units", "parameters"):
             raise BudgetError(f"the density can be a share of units or parameters, not of {self.share_of!r}")
-        if self.allocate == "uniform" and self.share_of == "parameters":
-            raise BudgetError("one share for all groups counts units; take --allocate global for a share of parameters")
+        if self.allocate != "global" and self.share_of == "parameters":
+            raise BudgetError(
+                f"--allocate {self.allocate} counts units; for a share of parameters take --allocate global"
+            )
+        if self.allocate != "global" and self.normalise != "none":
+            raise BudgetError(f"--allocate {self.allocate} compares no scores between groups: leave --normalise out")
         for name in ("batches", "batch"):
             if getattr(self, name) < 1:
                 raise TrainError(f"{name} = {getattr(self, name)} is not a positive number")
