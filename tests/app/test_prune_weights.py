@@ -93,6 +93,7 @@ def test_zeros_stay_zeros_while_it_is_tuned_and_blocks_are_whole(tmp_path):
     )  # fmt: skip
     assert set(result["steps"]) == {"cut", "norms", "finetuned"}
     assert result["steps"]["finetuned"]["loss"] < result["steps"]["norms"]["loss"]
+    assert result["request"]["criterion"] == "magnitude"  # though there are data
     found = open_model(str(tmp_path / "sparse"))
     assert sum(int(p.count_nonzero()) for p in found.parameters()) <= result["parameters"][1]
     tiles = found.conv2.weight.reshape(8, 4, 48, 3)

@@ -9,6 +9,19 @@ from ..core.errors import BudgetError, TrainError
 from .budgets import Costs
 from .methods import usual_density
 
+_CUT_OUT = ("channels", "heads", "all", "states")
+
+
+def usual_criterion(units: str, *, has_data: bool) -> str:
+    """The criterion of one shot if nobody says: Taylor for what is cut out, by data; else magnitude.
+
+    For zeros magnitude, also with data: first-order Taylor is far behind it there (``benchmarks/one_shot_weights.py``).
+
+    >>> usual_criterion("channels", has_data=True), usual_criterion("2:4", has_data=True)
+    ('taylor', 'magnitude')
+    """
+    return "taylor" if has_data and units in _CUT_OUT else "magnitude"
+
 
 def _check_budget(request: Request) -> None:
     shares = request.costs.shares
