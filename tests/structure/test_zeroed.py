@@ -169,3 +169,15 @@ def test_verify_tells_zeros_in_the_right_places_from_others():
     few = keep["0.weight"].clone()
     few[int((~few).nonzero()[0])] = True  # a unit less than is zero
     assert not nw.verify(model, nw.zeroed(model, groups, keep), groups, keep | {"0.weight": few}, x)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [nw.outcome, nw.zeroed, lambda model, groups, keep: nw.verify(model, model, groups, keep, torch.zeros(1, 3, 6, 6))],
+)
+def test_arguments_in_another_order_are_named(call):
+    model = network()
+    groups = nw.weights(model)
+    keep = {group.name: torch.ones(group.size, dtype=torch.bool) for group in groups}
+    with pytest.raises(GroupError, match="groups are needed, such as niwaki.weights"):
+        call(model, keep, groups)

@@ -243,4 +243,5 @@ def check_groups(groups: Sequence[Group], tensors: Mapping[str, Tensor]) -> None
 
 def is_structured(groups: Sequence[Group]) -> bool:
     """Whether units are channels, heads or states, which lie along axes, and not single weights or blocks of them."""
+    check_listed(groups)
     return any(where.dim is not None for group in groups for where in group.slices)

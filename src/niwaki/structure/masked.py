@@ -8,11 +8,10 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from ..core.cut import Cut
 from ..core.gates import tensor_masks
-from ..core.group import Group, check_groups, is_structured
+from ..core.group import Group, check_groups
 from ..core.names import bare_model, parameters_of
-from .cutting import check_rows, cut_from
+from .cutting import check_rows
 from .shrink import copied
 
 
@@ -21,22 +20,6 @@ def losing_masks(model: nn.Module, groups: Sequence[Group], keep: Mapping[str, T
     check_groups(groups, parameters_of(model))
     check_rows(groups, keep)
     return tensor_masks([g for g in groups if g.name in keep and not bool(keep[g.name].all())], keep)
-
-
-def lost(model: nn.Module, groups: Sequence[Group], keep: Mapping[str, Tensor]) -> tuple[Cut, dict[str, Tensor]]:
-    """What whole rows and columns take out of tensors, as a cut; or the masks of single weights, blocks and patterns.
-
-    Args:
-        model: the model.
-        groups: its groups, of one sort or the other.
-        keep: ``[size]`` booleans per group name; groups without an entry stay whole.
-
-    Returns:
-        The cut and the masks, one of them empty.
-    """
-    if not groups or is_structured(groups):
-        return cut_from(model, groups, keep), {}
-    return Cut(), losing_masks(model, groups, keep)
 
 
 def masked_parameters(model: nn.Module, groups: Sequence[Group], keep: Mapping[str, Tensor]) -> dict[str, Tensor]:

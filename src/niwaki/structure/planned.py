@@ -8,10 +8,12 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
+from ..core.cut import Cut
 from ..core.errors import BudgetError
-from ..core.group import Group, Groups, check_groups
+from ..core.group import Group, Groups, check_groups, is_structured
 from ..core.names import bare_model, parameters_of
-from .masked import lost, zeroed
+from .cutting import cut_from
+from .masked import losing_masks, zeroed
 from .positions import kept_positions
 from .shrink import apply_cut
 
@@ -168,7 +170,9 @@ def outcome(
       2.bias: no group lies in it
     """
     whole = bare_model(model)
-    cut, masks = lost(whole, groups, keep)
+    structured = is_structured(groups)
+    cut = cut_from(whole, groups, keep) if structured else Cut()
+    masks = {} if structured else losing_masks(whole, groups, keep)
     if density is not None and density < 1 and not cut.kept and not masks:
         reasons = groups.left_out if isinstance(groups, Groups) else {}
         shown = "; ".join(f"{name}: {why}" for name, why in list(reasons.items())[:3])

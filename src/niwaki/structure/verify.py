@@ -17,8 +17,8 @@ from ..core.errors import GroupError
 from ..core.gaps import gap, largest, tensors_in
 from ..core.group import Group, is_structured
 from ..core.names import bare_model, plain_name
-from .cutting import modules_of
-from .masked import lost, masked_parameters
+from .cutting import cut_from, modules_of
+from .masked import masked_parameters
 from .parting import Diary, Picks, limit_of, parting, watched
 
 _NOISE = 1e-3
@@ -202,7 +202,8 @@ def verify(
     True
     """
     whole, less = bare_model(model), bare_model(small)
-    (cut, _), changed = lost(whole, groups, keep), masked_parameters(whole, groups, keep)
+    cut = cut_from(whole, groups, keep) if is_structured(groups) else Cut()
+    changed = masked_parameters(whole, groups, keep)
 
     def run(each: nn.Module) -> object:
         return _run(each, changed if each is whole else {}, inputs)
