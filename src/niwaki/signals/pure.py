@@ -138,7 +138,11 @@ class PureLoss:
 
     def leaves(self) -> dict[str, Tensor]:
         """The parameters to measure, by plain name: the same memory, but tensors of their own."""
-        return {plain: self.stepper.get_parameter(raw).detach().requires_grad_() for plain, raw in self.names.items()}
+        return {name: value.requires_grad_() for name, value in self.values().items()}
+
+    def values(self) -> dict[str, Tensor]:
+        """The same, not to be differentiated: what asks for it would not pass through `torch.func`."""
+        return {plain: self.stepper.get_parameter(raw).detach() for plain, raw in self.names.items()}
 
     @property
     def elements(self) -> int:

@@ -96,15 +96,15 @@ class GatedLoss:
 
     def leaves(self) -> dict[str, Tensor]:
         """Ones ``[size]`` by group name, in float32 at least."""
-        weights = self.pure.leaves()
+        weights = self.pure.values()
         return {
             group.name: _ones(weights[group.slices[0].tensor], group.size).requires_grad_() for group in self.groups
         }
 
     def __call__(self, leaves: Mapping[str, Tensor], batch: object) -> Tensor:
         """The mean loss of a batch."""
-        weights = {name: wide(weight.detach()) for name, weight in self.pure.leaves().items()}
-        dtypes = {name: weight.dtype for name, weight in self.pure.leaves().items()}
+        weights = {name: wide(weight) for name, weight in self.pure.values().items()}
+        dtypes = {name: weight.dtype for name, weight in self.pure.values().items()}
         for name, gates in leaves.items():
             # One more gate, held at one, for elements without a unit.
             padded = torch.cat([gates, gates.new_ones(1)])
