@@ -83,11 +83,11 @@ def cut(request: Request, progress: Shown | None = None) -> Shot:
 
 
 def _criterion(request: Request, *, has_data: bool) -> Any:
-    criterion = criterion_named(request.criterion)
+    criterion = criterion_named(request.asked_criterion)
     if not has_data and criterion.needs - {"weight", "noise"}:
         raise TrainError(
-            f"{request.criterion} needs {', '.join(sorted(criterion.needs))}; give --data, or a criterion of weights "
-            "alone such as magnitude"
+            f"{request.asked_criterion} needs {', '.join(sorted(criterion.needs))}; give --data, or a criterion of "
+            "weights alone such as magnitude"
         )
     # The knapsack adds scores up as they are; what makes them comparable comes before.
     if not request.costs.shares or request.normalise == "none":
@@ -119,7 +119,7 @@ def _cut(request: Request, model: nn.Module, data: Data | None, progress: Shown)
     before, macs = quality(model, data), (_macs(model, example), _macs(small, example))
     costs = plan.facts(keep, small)
     result = {
-        "request": {**asdict(request), "density": request.asked_density},
+        "request": {**asdict(request), "density": request.asked_density, "criterion": request.asked_criterion},
         "parameters": reached.parameters,
         "zeros": reached.zeros,
         "macs": macs,

@@ -16,7 +16,7 @@ def prune(
     data: Annotated[str | None, option("Address: digits, npz:FILE, ...; without data, weights alone decide.")] = None,
     units: Annotated[str, option("channels (default), heads, all of both, states; weights, 4x4, 2:4.")] = "channels",
     graph: Graph = False,
-    criterion: Annotated[str | None, option("Its name: magnitude; with data, for what is cut out, taylor.")] = None,
+    criterion: Annotated[str | None, option("Its name: magnitude; for channels with data, group_fisher.")] = None,
     density: Annotated[float | None, option("Share that stays (0.5, or that of an N:M pattern).")] = None,
     latency: Annotated[float | None, option("In place of it: the share of the dense latency that may stay.")] = None,
     macs: Annotated[float | None, option("Likewise of its multiplications; several may be given together.")] = None,
@@ -67,10 +67,8 @@ def _run(
     as_json, quiet, debug = shown
     with errors(debug):
         from .one_shot import prune_and_write
-        from .request import usual_criterion
 
         given |= {name: given[name] and str(given[name]) for name in ("table", "save_table")}
-        given["criterion"] = given["criterion"] or usual_criterion(given["units"], has_data=bool(given["data"]))
         result = prune_and_write(given, places, command(), overwrite=overwrite, quiet=quiet or as_json)
         say(result, lambda: typer.echo(_summary(result)), as_json, quiet)
 

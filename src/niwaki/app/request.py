@@ -13,14 +13,16 @@ _CUT_OUT = ("channels", "heads", "all", "states")
 
 
 def usual_criterion(units: str, *, has_data: bool) -> str:
-    """The criterion of one shot if nobody says: Taylor for what is cut out, by data; else magnitude.
+    """The criterion of one shot if nobody says, after what does best in ``benchmarks/one_shot_*.py``.
 
-    For zeros magnitude, also with data: first-order Taylor is far behind it there (``benchmarks/one_shot_weights.py``).
+    With data, group Fisher for what is cut out, and first-order Taylor for states; magnitude for zeros, also with data.
 
     >>> usual_criterion("channels", has_data=True), usual_criterion("2:4", has_data=True)
-    ('taylor', 'magnitude')
+    ('group_fisher', 'magnitude')
     """
-    return "taylor" if has_data and units in _CUT_OUT else "magnitude"
+    if not has_data or units not in _CUT_OUT:
+        return "magnitude"
+    return "taylor" if units == "states" else "group_fisher"
 
 
 def _check_budget(request: Request) -> None:
@@ -44,7 +46,7 @@ class Request:
         units: ``channels``, ``heads``, ``all`` of both, ``states``; ``weights``, blocks such as ``4x4`` and patterns
             such as ``2:4`` leave zeros in their places.
         graph: also cut what the model's own code cannot lose, by writing it down as a graph of operators.
-        criterion: its name.
+        criterion: its name; `usual_criterion` if nobody says.
         density: the share that stays; if nothing is asked 0.5, or what an N:M pattern has.
         latency: in place of it, the share of the dense model's latency that may stay.
         macs: likewise of its multiplications; several costs may be given together.
@@ -73,7 +75,7 @@ class Request:
     data: str | None = None
     units: str = "channels"
     graph: bool = False
-    criterion: str = "taylor"
+    criterion: str | None = None
     density: float | None = None
     latency: float | None = None
     macs: float | None = None
@@ -101,6 +103,11 @@ class Request:
         """What the smaller model may cost."""
         shares = (self.latency, self.macs, self.parameters)
         return Costs(*shares, self.backend or "eager", self.table, self.save_table, self.latency_batch)
+
+    @property
+    def asked_criterion(self) -> str:
+        """The name of the criterion."""
+        return self.criterion or usual_criterion(self.units, has_data=bool(self.data))
 
     @property
     def asked_density(self) -> float | None:
