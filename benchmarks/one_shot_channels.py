@@ -1,12 +1,15 @@
-"""All channels of networks trained by others, cut in one shot: accuracy by criterion and by the way to plan.
+"""All channels of trained networks, cut in one shot: accuracy by criterion and by the way to plan.
 
     python benchmarks/one_shot_channels.py --data DATA --networks 20 32 44
+    python benchmarks/one_shot_channels.py --data DATA --networks digits fashion
 
-DATA is a folder with cifar10.npz and pretrained/cifar10_resnetN.safetensors. Every group that discovery finds is cut,
-the residual streams too, as `niwaki prune` does: by one ranking of all channels, by the same share of every group, or
-within a budget of MACs. Criteria that need data see 8 batches of 64 training images, three draws of them; batch norms
-are measured anew from the same images. With ``--finetune`` the smaller network is then trained for so many steps, as
-`niwaki prune --finetune` trains it. What the results file holds is kept, and not measured again.
+DATA is a folder with cifar10.npz, fashion_mnist.npz and pretrained/cifar10_resnetN.safetensors, which others trained; a
+`zoo:cnn` for digits or Fashion-MNIST is trained here, anew for every seed, 400 steps of 128 images. Every group that
+discovery finds is cut, the residual streams too, as `niwaki prune` does: by one ranking of all channels, by the same
+share of every group, or within a budget of MACs. Criteria that need data see 8 batches of 64 training images, another
+draw for every seed; batch norms are measured anew from the same images. With ``--finetune`` the smaller network is then
+trained for so many steps, as `niwaki prune --finetune` trains it. What the results file holds is kept, and not measured
+again.
 """
 
 from __future__ import annotations
@@ -22,7 +25,7 @@ from typing import Any
 
 import torch
 from record import RESULTS, write
-from torch import Tensor
+from torch import Tensor, nn
 
 import niwaki as nw
 from niwaki.app.batches import Batches
@@ -39,24 +42,26 @@ CRITERIA: dict[str, tuple[Any, bool]] = {  # and whether every batch is scored a
     "magnitude": (nw.Magnitude(), False),
     "magnitude, over the mean": (nw.Normalised(nw.Magnitude(), "mean"), False),
     "Wanda, over the mean": (nw.Normalised(nw.Wanda(), "mean"), False),
-    "Taylor": (nw.Taylor(), False),
-    "Taylor, by batch": (nw.Taylor(reduce="square"), True),
+    "Taylor, all slices": (nw.Taylor(roles=None), False),
+    "Taylor, all slices, by batch": (nw.Taylor(reduce="square", roles=None), True),
+    "Taylor on readers": (nw.Taylor(roles=("in",)), False),
+    "Taylor on readers, by batch": (nw.Taylor(reduce="square", roles=("in",)), True),
     "Taylor on norms, by batch": (
         nw.Taylor(reduce="square", roles=("scale", "shift"), fallback=("out", "bias")),
         True,
     ),
-    "Taylor on readers, by batch": (nw.Taylor(reduce="square", roles=("in",)), True),
     "second Taylor": (nw.SecondTaylor(), False),
     "Fisher": (nw.Fisher(), False),
     "group Fisher": (nw.GroupFisher(), False),
 }
 WAYS = ("ranking", "uniform", "macs")
+SMALL = {"digits": "digits", "fashion": "npz:{}/fashion_mnist.npz"}
 
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--networks", type=int, nargs="+", default=[20])
+    parser.add_argument("--networks", nargs="+", default=["20"], choices=["20", "32", "44", "56", *SMALL])
     parser.add_argument("--shares", type=float, nargs="+", default=[0.8, 0.6], help="of the channels, or of the MACs")
     parser.add_argument("--ways", nargs="+", choices=WAYS, default=list(WAYS))
     parser.add_argument("--criteria", nargs="+", choices=list(CRITERIA), default=list(CRITERIA))
@@ -74,18 +79,33 @@ def plan(way: str, share: float, groups: Any, scores: Mapping[str, Tensor], macs
     return nw.ranked(groups, scores, density=share) if way == "ranking" else nw.Uniform()(groups, scores, share)
 
 
-class Network:
-    """A network trained by others, and what is the same for all of its rows."""
+def trained(data: Data, seed: int) -> nn.Module:
+    """A small network of our own."""
+    torch.manual_seed(seed)
+    model = load_model("zoo:cnn", classes=len(data.classes), channels=data.channels)
+    batches, steps = Batches(data, 128, seed), 400
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9, weight_decay=5e-4)
+    falling = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+    model.train()
+    for step in range(steps):
+        x, y = batches.at(step)
+        optimizer.zero_grad()
+        loss_of(model(x), y).backward()
+        optimizer.step()
+        falling.step()
+    return model.eval()
 
-    def __init__(self, given: argparse.Namespace, depth: int, data: Data) -> None:
-        weights = given.data / "pretrained" / f"cifar10_resnet{depth}.safetensors"
-        self.model = load_model(f"zoo:resnet{depth}?weights={weights}").eval()
-        self.name, self.request = f"resnet{depth}", Request("", data="", finetune=given.finetune)
+
+class Network:
+    """A trained network, and what is the same for all of its rows."""
+
+    def __init__(self, given: argparse.Namespace, model: nn.Module, data: Data) -> None:
+        self.model, self.request = model.eval(), Request("", data="", finetune=given.finetune)
         self.data = replace(data, test=(data.test[0][: given.test], data.test[1][: given.test]))
-        example = torch.zeros(1, 3, 32, 32)
-        self.groups = nw.channels(self.model, example)
-        self.macs = nw.counted(self.model, example).macs
-        self.flops = nw.count_flops(self.model, (example,)).total
+        self.example = Batches(data, 2, 0).at(0)[0][:1]
+        self.groups = nw.channels(self.model, self.example)
+        self.macs = nw.counted(self.model, self.example).macs
+        self.flops = nw.count_flops(self.model, (self.example,)).total
         self.dense = round(100 * evaluate(self.model, self.data, self.data.test)[0], 2)
 
     def cuts(self, criterion: str, seed: int, asked: list[tuple[str, float]]) -> dict[tuple[str, float], Any]:
@@ -101,7 +121,7 @@ class Network:
             keep = plan(way, share, self.groups, scores, self.macs)
             small = nw.shrink(self.model, self.groups, keep)
             steps = mended(replace(self.request, seed=seed), small, self.data, batches, None, Silent())
-            left = nw.count_flops(small, (torch.zeros(1, 3, 32, 32),)).total / self.flops
+            left = nw.count_flops(small, (self.example,)).total / self.flops
             found[way, share] = (round(100 * list(steps.values())[-1]["accuracy"], 2), round(left, 3))
         return found
 
@@ -110,11 +130,23 @@ def key(row: dict[str, Any]) -> tuple[Any, ...]:
     return row["criterion"], row["way"], row["share"], row["finetune"]
 
 
-def rows_of(network: Network, given: argparse.Namespace, criterion: str, done: set[Any]) -> list[dict[str, Any]]:
+def networks_of(name: str, given: argparse.Namespace) -> dict[int, Network]:
+    """The networks by seed: one for all of them if others trained it."""
+    if name in SMALL:
+        small = load_data(SMALL[name].format(given.data))
+        return {seed: Network(given, trained(small, seed), small) for seed in given.seeds}
+    weights = given.data / "pretrained" / f"cifar10_resnet{name}.safetensors"
+    model = load_model(f"zoo:resnet{name}?weights={weights}")
+    return dict.fromkeys(given.seeds, Network(given, model, load_data(f"npz:{given.data / 'cifar10.npz'}")))
+
+
+def rows_of(
+    networks: Mapping[int, Network], given: argparse.Namespace, criterion: str, done: set[Any]
+) -> list[dict[str, Any]]:
     """What is missing of one criterion, over all seeds."""
     wanted = itertools.product(given.ways, given.shares)
     asked = [(way, share) for way, share in wanted if (criterion, way, share, given.finetune) not in done]
-    by_seed = [network.cuts(criterion, seed, asked) for seed in given.seeds] if asked else []
+    by_seed = [networks[seed].cuts(criterion, seed, asked) for seed in given.seeds] if asked else []
     rows = []
     for way, share in asked:
         reached, left = zip(*(each[way, share] for each in by_seed), strict=True)
@@ -131,17 +163,18 @@ def main() -> None:
     """Fill the table."""
     given = arguments()
     torch.set_num_threads(given.threads)
-    data = load_data(f"npz:{given.data / 'cifar10.npz'}")
     file = RESULTS / f"{NAME}.json"
     known = {one["network"]: one for one in json.loads(file.read_text())["networks"]} if file.exists() else {}
-    for depth in given.networks:
-        network = Network(given, depth, data)
-        found = known.setdefault(network.name, {"network": network.name, "dense": network.dense, "rows": []})
+    for name in given.networks:
+        networks = networks_of(name, given)
+        label = f"{name}, zoo:cnn" if name in SMALL else f"resnet{name}"
+        dense = round(statistics.mean(network.dense for network in networks.values()), 2)
+        found = known.setdefault(label, {"network": label, "dense": dense, "rows": []})
         for criterion in given.criteria:
-            new = rows_of(network, given, criterion, {key(row) for row in found["rows"]})
+            new = rows_of(networks, given, criterion, {key(row) for row in found["rows"]})
             found["rows"] += new
             for row in new:
-                print(network.name, *(row[k] for k in ("criterion", "way", "share", "mean", "macs")), flush=True)
+                print(label, *(row[k] for k in ("criterion", "way", "share", "mean", "macs")), flush=True)
             conditions = {"test_images": given.test, "calibration_images": 512, "seeds": given.seeds}
             write(NAME, {**conditions, "networks": list(known.values())})
 

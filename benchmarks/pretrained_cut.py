@@ -36,7 +36,7 @@ CRITERIA: dict[str, Any] = {
     "norm scale": nw.NormScale(),
     "geometric median": nw.GeometricMedian(),
     "Wanda": nw.Wanda(),
-    "Taylor": nw.Taylor(),
+    "Taylor, all slices": nw.Taylor(roles=None),
     "group Fisher": nw.GroupFisher(),
 }
 

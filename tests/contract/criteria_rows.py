@@ -100,14 +100,15 @@ ROWS = {
     "magnitude_2": Row(Magnitude(2), lambda m: np.sqrt((m["weight"] ** 2).sum())),
     "gradient": Row(Gradient(), lambda m: np.sqrt((m["grad"] ** 2).sum())),
     "movement": Row(Movement(), lambda m: -(m["grad"] * m["weight"]).sum()),
-    "taylor": Row(Taylor(), lambda m: abs((m["grad"] * m["weight"]).sum())),
-    "taylor_outside": Row(Taylor("outside"), lambda m: np.abs(m["grad"] * m["weight"]).sum()),
-    "taylor_square": Row(Taylor(reduce="square"), lambda m: (m["grad"] * m["weight"]).sum() ** 2),
-    "taylor_outside_square": Row(Taylor("outside", "square"), lambda m: ((m["grad"] * m["weight"]) ** 2).sum()),
+    "taylor": Row(Taylor(), lambda m: abs(_read(m, m["grad"] * m["weight"]))),
+    "taylor_everything": Row(Taylor(roles=None), lambda m: abs((m["grad"] * m["weight"]).sum())),
+    "taylor_outside": Row(Taylor("outside"), lambda m: _read(m, np.abs(m["grad"] * m["weight"]))),
+    "taylor_square": Row(Taylor(reduce="square"), lambda m: _read(m, m["grad"] * m["weight"]) ** 2),
+    "taylor_outside_square": Row(Taylor("outside", "square"), lambda m: _read(m, (m["grad"] * m["weight"]) ** 2)),
     "taylor_mean_abs": Row(
-        Taylor("outside", "mean_abs"), lambda m: (m["grad_batches_abs"] * np.abs(m["weight"])).sum()
+        Taylor("outside", "mean_abs"), lambda m: _read(m, m["grad_batches_abs"] * np.abs(m["weight"]))
     ),
-    "taylor_sq_mean": Row(Taylor("outside", "sq_mean"), lambda m: (m["grad_batches_sq"] * m["weight"] ** 2).sum()),
+    "taylor_sq_mean": Row(Taylor("outside", "sq_mean"), lambda m: _read(m, m["grad_batches_sq"] * m["weight"] ** 2)),
     "taylor_inside_mean_abs": Row(
         Taylor("inside", "mean_abs"), lambda m: (m["grad_batches_abs"] * np.abs(m["weight"])).sum(), on_single_weights
     ),
@@ -136,7 +137,8 @@ ROWS = {
         SecondTaylor("hessian_diag"),
         lambda m: abs(_read(m, m["hessian_diag"] * m["weight"] ** 2 / 2 - m["grad"] * m["weight"])),
     ),
-    "snip": Row(Snip(), lambda m: abs((m["grad"] * m["weight"]).sum())),
+    "snip": Row(Snip(), lambda m: abs(_read(m, m["grad"] * m["weight"]))),
+    "taylor_everything": Row(Taylor(roles=None), lambda m: abs((m["grad"] * m["weight"]).sum())),
     "fisher": Row(Fisher(), lambda m: (m["grad_sq"] * m["weight"] ** 2).sum()),
     "fisher_in": Row(
         Fisher(roles=("in",)), lambda m: (m["grad_sq"] * m["weight"] ** 2)[_plays(m, "in")].sum(), on_roles

@@ -9,16 +9,16 @@ from torch import Tensor
 
 from ..core.group import Group
 from ..core.signals import Signals
-from .units import element, unit_sum
+from .units import element, readers, unit_sum
 
 
 @dataclass(frozen=True)
 class Snip:
     """Connection sensitivity: ``|dL/dc_u| = |sum of g_k * theta_k|`` for a gate ``c_u = 1`` on the unit.
 
-    For one large batch of a network at its initialisation. The paper divides by the sum over the whole network, a
-    constant that changes no ranking; here it is left out, since a criterion sees one group at a time. The same number
-    as first-order Taylor.
+    For one large batch of a network at its initialisation. A channel's gate lies on the columns that read it. The paper
+    divides by the sum over the whole network, a constant that changes no ranking; here it is left out, since a
+    criterion sees one group at a time. The same number as first-order Taylor.
 
     References:
         Lee et al. 2019, "SNIP: single-shot network pruning based on connection sensitivity".
@@ -28,4 +28,5 @@ class Snip:
 
     def __call__(self, group: Group, signals: Signals) -> Tensor:
         """Sensitivities ``[size]``."""
-        return unit_sum(group, lambda name: element(signals, "grad", name) * element(signals, "weight", name)).abs()
+        members = readers(group)
+        return unit_sum(members, lambda name: element(signals, "grad", name) * element(signals, "weight", name)).abs()

@@ -10,7 +10,7 @@ from torch import Tensor
 from ..core.errors import SignalError
 from ..core.group import Group
 from ..core.signals import Signals
-from .units import element, is_elementwise, unit_sum, with_roles
+from .units import element, is_elementwise, readers, unit_sum, with_roles
 
 Grouping = Literal["inside", "outside"]
 Reduce = Literal["abs_mean", "square", "mean_abs", "sq_mean"]
@@ -22,8 +22,9 @@ _GRADIENT = {"abs_mean": "grad", "square": "grad", "mean_abs": "grad_batches_abs
 class Taylor:
     """The first-order change of the loss, ``|sum of g_k * theta_k|`` over the unit's members.
 
-    The members of a channel are its elements in every tensor that moves with it: their signed changes are summed over
-    all of them first, as they vanish together.
+    The members of a channel are the columns of all layers that read it: with them at zero it is gone, and their signed
+    changes are summed first, as they vanish together. That is activation times gradient, the form of Molchanov 2017.
+    Filters and norms would count the same channel again. Units that nothing reads (single weights, blocks) count whole.
 
     ========  =================================  =====================================================
     reduce    of one weight (or one unit)        reads
@@ -45,8 +46,8 @@ class Taylor:
         grouping: ``inside`` sums the signed changes of a unit's members before the absolute value or the square is
             taken; ``outside`` takes it of each member, which overestimates what removing all of them does.
         reduce: how batches are brought together.
-        roles: which slices of a channel count; by default all. ``("in",)`` is the form of Molchanov 2017, activation
-            times gradient, and ``("scale", "shift")`` that of 2019 for gates behind a norm.
+        roles: which slices of a channel count: ``gate`` for those that read it, or all where none does; roles such as
+            ``("scale", "shift")``, the form of Molchanov 2019 for gates behind a norm; None for all.
         fallback: the roles that count where a group has none of ``roles``, such as ``("out", "bias")`` for channels
             without a norm, and where it has none of these either, all slices; by default such a group is an error.
 
@@ -66,7 +67,7 @@ class Taylor:
 
     grouping: Grouping = "inside"
     reduce: Reduce = "abs_mean"
-    roles: tuple[str, ...] | None = None
+    roles: tuple[str, ...] | Literal["gate"] | None = "gate"
     fallback: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
@@ -79,11 +80,15 @@ class Taylor:
         """The weights, and the gradient that ``reduce`` starts from."""
         return frozenset({"weight", _GRADIENT[self.reduce]})
 
-    def _roles_for(self, group: Group) -> tuple[str, ...] | None:
+    def _counted(self, group: Group) -> Group:
+        """The group with only the slices that count."""
+        if self.roles == "gate":
+            return readers(group)
         if self.roles is None or self.fallback is None:
-            return self.roles
+            return with_roles(group, self.roles)
         have = {where.role for where in group.slices}
-        return next((roles for roles in (self.roles, self.fallback) if have.intersection(roles)), None)
+        played = (roles for roles in (self.roles, self.fallback) if have.intersection(roles))
+        return with_roles(group, next(played, None))
 
     def __call__(self, group: Group, signals: Signals) -> Tensor:
         """Scores ``[size]``.
@@ -98,7 +103,7 @@ class Taylor:
         Raises:
             SignalError: a mean over batches of sums inside units, which signals per tensor cannot give.
         """
-        group = with_roles(group, self._roles_for(group))
+        group = self._counted(group)
         is_mean = self.reduce in ("mean_abs", "sq_mean")
         if is_mean and self.grouping == "inside" and not is_elementwise(group):
             one = "abs_mean" if self.reduce == "mean_abs" else "square"
