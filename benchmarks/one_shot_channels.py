@@ -1,10 +1,11 @@
-"""All channels of trained networks, cut in one shot: accuracy by criterion and by the way to plan.
+"""All channels and heads of trained networks, cut in one shot: accuracy by criterion and by the way to plan.
 
     python benchmarks/one_shot_channels.py --data DATA --networks 20 32 44
-    python benchmarks/one_shot_channels.py --data DATA --networks digits fashion
+    python benchmarks/one_shot_channels.py --data DATA --networks digits fashion heads
 
 DATA is a folder with cifar10.npz, fashion_mnist.npz and pretrained/cifar10_resnetN.safetensors, which others trained; a
-`zoo:cnn` for digits or Fashion-MNIST is trained here, anew for every seed, 400 steps of 128 images. Every group that
+`zoo:cnn` for digits or Fashion-MNIST is trained here, anew for every seed, 400 steps of 128 images, and so is a small
+vision transformer with eight heads a layer, 600 steps on digits, for ``heads``. Every group that
 discovery finds is cut, the residual streams too, as `niwaki prune` does: by one ranking of all channels, by the same
 share of every group, or within a budget of MACs. Criteria that need data see 8 batches of 64 training images, another
 draw for every seed; batch norms are measured anew from the same images. With ``--finetune`` the smaller network is then
@@ -55,7 +56,9 @@ CRITERIA: dict[str, tuple[Any, bool]] = {  # and whether every batch is scored a
     "group Fisher": (nw.GroupFisher(), False),
 }
 WAYS = ("ranking", "uniform", "macs")
-SMALL = {"digits": "digits", "fashion": "npz:{}/fashion_mnist.npz"}
+CNN = "zoo:cnn"
+VIT = "timm:vit_tiny_patch16_224?img_size=8&patch_size=2&in_chans=1&embed_dim=48&depth=3&num_heads=8"
+SMALL = {"digits": (CNN, "digits"), "fashion": (CNN, "npz:{}/fashion_mnist.npz"), "heads": (VIT, "digits")}
 
 
 def arguments() -> argparse.Namespace:
@@ -79,12 +82,16 @@ def plan(way: str, share: float, groups: Any, scores: Mapping[str, Tensor], macs
     return nw.ranked(groups, scores, density=share) if way == "ranking" else nw.Uniform()(groups, scores, share)
 
 
-def trained(data: Data, seed: int) -> nn.Module:
+def trained(address: str, data: Data, seed: int) -> nn.Module:
     """A small network of our own."""
     torch.manual_seed(seed)
-    model = load_model("zoo:cnn", classes=len(data.classes), channels=data.channels)
-    batches, steps = Batches(data, 128, seed), 400
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9, weight_decay=5e-4)
+    if address == VIT:
+        model, steps = load_model(address, classes=len(data.classes)), 600
+        optimizer: torch.optim.Optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3)
+    else:
+        model, steps = load_model(address, classes=len(data.classes), channels=data.channels), 400
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9, weight_decay=5e-4)
+    batches = Batches(data, 128, seed)
     falling = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
     model.train()
     for step in range(steps):
@@ -103,7 +110,7 @@ class Network:
         self.model, self.request = model.eval(), Request("", data="", finetune=given.finetune)
         self.data = replace(data, test=(data.test[0][: given.test], data.test[1][: given.test]))
         self.example = Batches(data, 2, 0).at(0)[0][:1]
-        self.groups = nw.channels(self.model, self.example)
+        self.groups = nw.discover(self.model, self.example)
         self.macs = nw.counted(self.model, self.example).macs
         self.flops = nw.count_flops(self.model, (self.example,)).total
         self.dense = round(100 * evaluate(self.model, self.data, self.data.test)[0], 2)
@@ -133,8 +140,8 @@ def key(row: dict[str, Any]) -> tuple[Any, ...]:
 def networks_of(name: str, given: argparse.Namespace) -> dict[int, Network]:
     """The networks by seed: one for all of them if others trained it."""
     if name in SMALL:
-        small = load_data(SMALL[name].format(given.data))
-        return {seed: Network(given, trained(small, seed), small) for seed in given.seeds}
+        address, small = SMALL[name][0], load_data(SMALL[name][1].format(given.data))
+        return {seed: Network(given, trained(address, small, seed), small) for seed in given.seeds}
     weights = given.data / "pretrained" / f"cifar10_resnet{name}.safetensors"
     model = load_model(f"zoo:resnet{name}?weights={weights}")
     return dict.fromkeys(given.seeds, Network(given, model, load_data(f"npz:{given.data / 'cifar10.npz'}")))
@@ -167,7 +174,7 @@ def main() -> None:
     known = {one["network"]: one for one in json.loads(file.read_text())["networks"]} if file.exists() else {}
     for name in given.networks:
         networks = networks_of(name, given)
-        label = f"{name}, zoo:cnn" if name in SMALL else f"resnet{name}"
+        label = name if name in SMALL else f"resnet{name}"
         dense = round(statistics.mean(network.dense for network in networks.values()), 2)
         found = known.setdefault(label, {"network": label, "dense": dense, "rows": []})
         for criterion in given.criteria:

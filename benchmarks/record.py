@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import shlex
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,7 +24,7 @@ def write(name: str, result: dict[str, Any]) -> Path:
     """Write ``results/NAME.json`` with everything needed to run it again."""
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else None
     record = {
-        "command": " ".join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *sys.argv[1:]]),
+        "command": shlex.join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *sys.argv[1:]]),
         "date": datetime.now(UTC).date().isoformat(),
         "versions": {
             "niwaki": niwaki.__version__,

@@ -138,7 +138,6 @@ ROWS = {
         lambda m: abs(_read(m, m["hessian_diag"] * m["weight"] ** 2 / 2 - m["grad"] * m["weight"])),
     ),
     "snip": Row(Snip(), lambda m: abs(_read(m, m["grad"] * m["weight"]))),
-    "taylor_everything": Row(Taylor(roles=None), lambda m: abs((m["grad"] * m["weight"]).sum())),
     "fisher": Row(Fisher(), lambda m: (m["grad_sq"] * m["weight"] ** 2).sum()),
     "fisher_in": Row(
         Fisher(roles=("in",)), lambda m: (m["grad_sq"] * m["weight"] ** 2)[_plays(m, "in")].sum(), on_roles
