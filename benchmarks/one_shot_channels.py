@@ -41,6 +41,7 @@ NAME = "one_shot_channels"
 CRITERIA: dict[str, tuple[Any, bool]] = {  # and whether every batch is scored alone, and the scores averaged
     "random": (nw.Random(), False),
     "magnitude": (nw.Magnitude(), False),
+    "magnitude, L1": (nw.Magnitude(1), False),
     "magnitude, over the mean": (nw.Normalised(nw.Magnitude(), "mean"), False),
     "Wanda, over the mean": (nw.Normalised(nw.Wanda(), "mean"), False),
     "Taylor, all slices": (nw.Taylor(roles=None), False),

@@ -95,6 +95,20 @@ def test_the_knapsack_keeps_the_best_that_fits():
                 assert sum(float(best[name][n - 1]) for name, n in other.items()) <= worth * (1 + 1e-6)
 
 
+def test_without_data_a_budget_adds_up_absolute_weights():
+    made = cut(Request(CNN, size="1x8x8", parameters=0.4, threads=1))
+    assert made.result["request"]["criterion"] == "l1"
+    example = torch.zeros(1, 1, 8, 8)
+    groups, weights = nw.channels(made.dense, example), dict(made.dense.named_parameters())
+    worth = {group.name: torch.zeros(group.size) for group in groups}
+    for group in groups:
+        for where in group.slices:
+            for unit, places in enumerate(where.index):
+                worth[group.name][unit] += weights[where.tensor].detach().index_select(where.dim, places).abs().sum()
+    keep = nw.knapsack(groups, worth, nw.Parameters(0.4, nw.counted(made.dense, example).parameters))
+    assert {g["name"]: g["kept"] for g in made.result["groups"]} == {k: int(v.sum()) for k, v in keep.items()}
+
+
 def test_latency_is_planned_by_the_table_and_measured(tmp_path):
     folder, table = tmp_path / "small", tmp_path / "table.json"
     asked = ["--latency", 0.7, "--latency-batch", 256, "--save-table", table]

@@ -80,7 +80,8 @@ def criterion_named(name: str) -> Any:
     """A criterion with its default settings; letter case and underscores do not matter.
 
     Args:
-        name: a name of `niwaki.criteria`, or ``last`` for the criterion of LAST, the tail share of H-infinity.
+        name: a name of `niwaki.criteria`; ``last`` for the criterion of LAST, the tail share of H-infinity; ``l1`` for
+            magnitudes that add up, sums of absolute weights.
 
     Returns:
         The criterion.
@@ -91,8 +92,8 @@ def criterion_named(name: str) -> Any:
     criteria = importlib.import_module("niwaki.criteria")
     known = {each.lower(): each for each in criteria.__all__ if inspect.isclass(getattr(criteria, each))}
     plain = name.lower().replace("_", "")
-    if plain == "last":
-        return criteria.TailShare(criteria.HInfinity())
+    if plain in ("last", "l1"):
+        return criteria.Magnitude(1) if plain == "l1" else criteria.TailShare(criteria.HInfinity())
     if plain not in known:
         raise AddressError(f"the criterion {name!r} is unknown; {near(plain, known)}")
     return getattr(criteria, known[plain])()

@@ -9,20 +9,24 @@ from ..core.errors import BudgetError, TrainError
 from .budgets import Costs
 from .methods import usual_density
 
-_CUT_OUT = ("channels", "heads", "all", "states")
+_CUT_OUT = ("channels", "heads", "all")
 
 
-def usual_criterion(units: str, *, has_data: bool) -> str:
+def usual_criterion(units: str, *, has_data: bool, has_budget: bool = False) -> str:
     """The criterion of one shot if nobody says, after what does best in ``benchmarks/one_shot_*.py``.
 
-    With data, group Fisher for what is cut out, and first-order Taylor for states; magnitude for zeros, also with data.
+    With data, group Fisher for channels and heads, and first-order Taylor for states. Without, a budget adds up what
+    units are worth, which sums of absolute weights stand and Euclidean norms do not; these do best in a ranking, and
+    for zeros also with data.
 
     >>> usual_criterion("channels", has_data=True), usual_criterion("2:4", has_data=True)
     ('group_fisher', 'magnitude')
+    >>> usual_criterion("channels", has_data=False), usual_criterion("channels", has_data=False, has_budget=True)
+    ('magnitude', 'l1')
     """
-    if not has_data or units not in _CUT_OUT:
-        return "magnitude"
-    return "taylor" if units == "states" else "group_fisher"
+    if units in _CUT_OUT:
+        return "group_fisher" if has_data else "l1" if has_budget else "magnitude"
+    return "taylor" if has_data and units == "states" else "magnitude"
 
 
 def _check_budget(request: Request) -> None:
@@ -107,7 +111,8 @@ class Request:
     @property
     def asked_criterion(self) -> str:
         """The name of the criterion."""
-        return self.criterion or usual_criterion(self.units, has_data=bool(self.data))
+        usual = usual_criterion(self.units, has_data=bool(self.data), has_budget=bool(self.costs.shares))
+        return self.criterion or usual
 
     @property
     def asked_density(self) -> float | None:
