@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from .readable import spoken
+
 # Where it ran, and what only says how it was read.
 _NOT_SETTINGS = {"data", "model", "threads", "device", "size"}
 
@@ -30,7 +32,7 @@ def as_config(result: Mapping[str, Any]) -> dict[str, Any]:
     given = {key: value for key, value in asked.items() if value is not None and key not in _NOT_SETTINGS}
     given["density"] = None if budget else asked.get("density")
     return {
-        "method": f"one-shot {asked.get('criterion', 'cut')}",
+        "method": f"one-shot {spoken(asked.get('criterion', 'cut'))}",
         "model": asked.get("model"),
         "data": asked.get("data") or "no data",
         "steps": asked.get("finetune"),

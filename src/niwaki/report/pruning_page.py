@@ -8,7 +8,7 @@ from typing import Any
 
 from .document import Cell, Group, Namer, Section, Table, cells, sentence
 from .latencies import latency_of
-from .readable import compact, count, counted, listed, moment, percent, plain, points, share, size
+from .readable import compact, count, counted, listed, moment, percent, plain, points, share, size, spoken
 from .sections.headline import Headline, Tile
 from .sections.latency import latency_section
 from .sections.widths import densities_figure, widths_figure
@@ -69,7 +69,8 @@ def _headline(result: Mapping[str, Any]) -> Headline:
     if result.get("budget"):
         shares = [(one["asked"], _COSTS[one["cost"]]) for one in result["budget"]]
     lead = (
-        f"{count(result['units'][1])} of {count(result['units'][0])} {kind} stay, chosen by {asked['criterion']}; "
+        f"{count(result['units'][1])} of {count(result['units'][0])} {kind} stay, "
+        f"chosen by {spoken(asked['criterion'])}; "
         f"asked for {listed([f'{share(some)} of the {words}' for some, words in shares])}."
     )
     tiles = [Tile("Parameters", compact(after), f"of {compact(before)}")]

@@ -1,4 +1,4 @@
-"""Numbers as people read them."""
+"""Numbers and names as people read them."""
 
 from __future__ import annotations
 
@@ -19,6 +19,21 @@ def _short(value: float, figures: int) -> str:
     digits = max(0, figures - 1 - math.floor(math.log10(abs(value))))
     text = f"{value:.{digits}f}"
     return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def spoken(name: str) -> str:
+    """A name of the command line in words.
+
+    Args:
+        name: such as a criterion's.
+
+    Returns:
+        Its words.
+
+    >>> spoken("group_fisher"), spoken("taylor")
+    ('group fisher', 'taylor')
+    """
+    return name.replace("_", " ")
 
 
 def plain(value: float | None, figures: int = 3) -> str:
