@@ -182,7 +182,7 @@ def test_the_command_says_it_and_reports_it(tmp_path, clock):
     assert both.exit_code == 0, both.output
     words = parse((tmp_path / "both.html").read_text()).one("section", id="latency").text
     assert "HALP 80 %" in words
-    assert "one-shot group fisher 80 %" in words
+    assert "one-shot group Fisher 80 %" in words
 
 
 def test_a_budget_is_part_of_the_settings():

@@ -58,10 +58,10 @@ def test_points_lie_where_the_numbers_say(several):
     x, y = inverse(svg, "x"), inverse(svg, "y")
     at = {p.attributes["data-name"]: (x(p.number("data-cx")), y(p.number("data-cy"))) for p in svg.all("path", "point")}
     names = {name.replace("\N{NO-BREAK SPACE}", " "): place for name, place in at.items()}
-    assert set(names) == {"Dense", "IEE 50 %", "one-shot taylor 50 %", "one-shot taylor 30 %"}
+    assert set(names) == {"Dense", "IEE 50 %", "one-shot Taylor 50 %", "one-shot Taylor 30 %"}
     assert names["IEE 50 %"] == pytest.approx((0.5, 0.94), abs=2e-3)
-    assert names["one-shot taylor 50 %"] == pytest.approx((0.56, 0.90), abs=2e-3)
-    assert names["one-shot taylor 30 %"] == pytest.approx((0.3, 0.85), abs=2e-3)
+    assert names["one-shot Taylor 50 %"] == pytest.approx((0.56, 0.90), abs=2e-3)
+    assert names["one-shot Taylor 30 %"] == pytest.approx((0.3, 0.85), abs=2e-3)
     assert names["Dense"][0] == pytest.approx(1.0, abs=2e-3)
 
 
@@ -83,7 +83,7 @@ def test_the_table_beside_it_has_milliseconds_and_intervals(several):
     assert rows["IEE 50 %"] == [
         ("6.15 ms", ""), ("50 %", "46 % to 54 %"), ("94.00 %", "93.00 % to 95.00 %"), ("yes", ""),
     ]  # fmt: skip
-    assert rows["one-shot taylor 50 %"][3] == ("no", "")
+    assert rows["one-shot Taylor 50 %"][3] == ("no", "")
     assert rows["Dense"][0] == ("12.3 ms", "")
     assert rows["Dense"][2][0] == f"{100 * result(runs[-1])['accuracy']:.2f} %"
 

@@ -9,6 +9,9 @@ from pathlib import PurePath
 _SPACE = "\N{NO-BREAK SPACE}"
 _MINUS = "\N{MINUS SIGN}"
 UNKNOWN = "unknown"
+_CAPITALS = {
+    word.lower(): word for word in ("Fisher", "GraSP", "L1", "LAMP", "LAST", "SNIP", "SynFlow", "Taylor", "Wanda")
+}
 _PREFIXES = ("", "k", "M", "G", "T", "P", "E")
 
 
@@ -22,7 +25,7 @@ def _short(value: float, figures: int) -> str:
 
 
 def spoken(name: str) -> str:
-    """A name of the command line in words.
+    """A name of the command line in words, those of people and of methods as they write themselves.
 
     Args:
         name: such as a criterion's.
@@ -31,9 +34,9 @@ def spoken(name: str) -> str:
         Its words.
 
     >>> spoken("group_fisher"), spoken("taylor")
-    ('group fisher', 'taylor')
+    ('group Fisher', 'Taylor')
     """
-    return name.replace("_", " ")
+    return " ".join(_CAPITALS.get(word.lower(), word) for word in name.split("_"))
 
 
 def plain(value: float | None, figures: int = 3) -> str:
