@@ -5,12 +5,11 @@
 
 DATA is a folder with cifar10.npz, fashion_mnist.npz and pretrained/cifar10_resnetN.safetensors, which others trained; a
 `zoo:cnn` for digits or Fashion-MNIST is trained here, anew for every seed, 400 steps of 128 images, and so is a small
-vision transformer with eight heads a layer, 600 steps on digits, for ``heads``. Every group that
-discovery finds is cut, the residual streams too, as `niwaki prune` does: by one ranking of all channels, by the same
-share of every group, or within a budget of MACs. Criteria that need data see 8 batches of 64 training images, another
-draw for every seed; batch norms are measured anew from the same images. With ``--finetune`` the smaller network is then
-trained for so many steps, as `niwaki prune --finetune` trains it. What the results file holds is kept, and not measured
-again.
+vision transformer with eight heads a layer, 600 steps on digits, for ``heads``. Every group that discovery finds is
+cut, the residual streams too, as `niwaki prune` does: by one ranking of all channels, by the same share of every group,
+or within a budget of MACs. Criteria that need data see 8 batches of 64 training images, another draw for every seed;
+batch norms are measured anew from the same images. With ``--finetune`` the smaller network is then trained for so many
+steps, as `niwaki prune --finetune` trains it. What the results file holds is kept, and not measured again.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from record import RESULTS, write
+from record import RESULTS, over_seeds, write
 from torch import Tensor, nn
 
 import niwaki as nw
@@ -158,11 +157,9 @@ def rows_of(
     rows = []
     for way, share in asked:
         reached, left = zip(*(each[way, share] for each in by_seed), strict=True)
-        spread = round(statistics.stdev(reached), 2) if len(reached) > 1 else None
         rows.append(
             {"criterion": criterion, "way": way, "share": share, "finetune": given.finetune, "accuracy": reached,
-             "mean": round(statistics.mean(reached), 2), "standard_deviation": spread,
-             "macs": round(statistics.mean(left), 3)}
+             **over_seeds(reached), "macs": round(statistics.mean(left), 3)}
         )  # fmt: skip
     return rows
 

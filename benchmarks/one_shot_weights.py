@@ -11,12 +11,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import statistics
 from pathlib import Path
 from typing import Any
 
 import torch
-from record import RESULTS, write
+from record import RESULTS, over_seeds, write
 from torch import Tensor, nn
 
 import niwaki as nw
@@ -87,10 +86,9 @@ def rows_of(given: argparse.Namespace, model: nn.Module, criterion: str, data: D
     rows = []
     for name, density in by_seed[0]:
         reached = [each[name, density] for each in by_seed]
-        spread = round(statistics.stdev(reached), 2) if len(reached) > 1 else None
         rows.append(
             {"criterion": criterion, "allocator": name, "density": density, "accuracy": reached,
-             "mean": round(statistics.mean(reached), 2), "standard_deviation": spread}
+             **over_seeds(reached)}
         )  # fmt: skip
     return rows
 

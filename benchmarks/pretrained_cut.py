@@ -14,13 +14,12 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
-import statistics
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
-from record import RESULTS, write
+from record import RESULTS, over_seeds, write
 from torch import nn
 
 import niwaki as nw
@@ -94,9 +93,7 @@ def row_of(model: nn.Module, groups: Any, row: dict[str, Any], data: Data, part:
         small = cut_once(model, groups, row, data, seed)
         found.append(round(100 * evaluate(small, data, part)[0], 2))
     parameters = sum(p.numel() for p in small.parameters()) / sum(p.numel() for p in model.parameters())
-    spread = round(statistics.stdev(found), 2) if len(found) > 1 else None
-    mean = {"mean": round(statistics.mean(found), 2), "standard_deviation": spread}
-    return row | {"accuracy": found} | mean | {"parameters_kept": round(parameters, 4)}
+    return {**row, "accuracy": found, **over_seeds(found), "parameters_kept": round(parameters, 4)}
 
 
 def _key(row: dict[str, Any]) -> tuple[Any, ...]:

@@ -6,7 +6,9 @@ import json
 import os
 import platform
 import shlex
+import statistics
 import sys
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -41,6 +43,12 @@ def write(name: str, result: dict[str, Any]) -> Path:
         **result,
     }
     return put(RESULTS / f"{name}.json", record)
+
+
+def over_seeds(found: Sequence[float]) -> dict[str, float | None]:
+    """Mean and standard deviation, which a single seed does not have."""
+    spread = round(statistics.stdev(found), 2) if len(found) > 1 else None
+    return {"mean": round(statistics.mean(found), 2), "standard_deviation": spread}
 
 
 def put(path: Path, result: dict[str, Any]) -> Path:

@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import statistics
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -26,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from record import put, write
+from record import over_seeds, put, write
 from rival_cut import torch_pruning_cut, with_gradients
 from safetensors.torch import save_file
 from structured_latency import SETTINGS, measured
@@ -273,9 +272,8 @@ def collect(given: argparse.Namespace) -> None:
 def summary(cells: list[dict[str, Any]]) -> dict[str, Any]:
     cells = sorted(cells, key=lambda one: one["seed"])
     first, found = cells[0], [one["accuracy"] for one in cells]
-    spread = round(statistics.stdev(found), 2) if len(found) > 1 else None
     row = {key: first[key] for key in ("network", "method", "target")} | {"seeds": [one["seed"] for one in cells]}
-    row |= {"accuracy": found, "mean": round(statistics.mean(found), 2), "standard_deviation": spread}
+    row |= {"accuracy": found, **over_seeds(found)}
     for key in ("predicted", "macs", "parameters", "training_cost", "start_cost", "seconds", "latency"):
         if key in first:
             row[key] = [one[key] for one in cells]
