@@ -133,5 +133,7 @@ def test_unknown_forms_are_refused():
         Taylor("beside")
     with pytest.raises(SignalError, match="Taylor knows .*'sq_mean', not 'median'"):
         Taylor(reduce="median")
+    with pytest.raises(SignalError, match="roles='out' is neither 'gate' nor a tuple of roles"):
+        Taylor(roles="out")
     with pytest.raises(SignalError, match="Magnitude knows the norms 1 and 2, not 3"):
         Magnitude(3)

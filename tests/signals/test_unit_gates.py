@@ -1,6 +1,7 @@
 """Signals of whole units, against loops over samples and the exact Hessian."""
 
 from dataclasses import replace
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ import torch
 from torch import nn
 
 from niwaki.core import Group, Slice
-from niwaki.signals import collect
+from niwaki.signals import collect, per_sample
 from niwaki.structure.declare import blocks, weights
 
 LOSS = nn.functional.cross_entropy
@@ -88,8 +89,10 @@ def test_squared_gradients_of_units_against_a_loop_over_samples():
 @pytest.mark.parametrize("kind", ["gate_grad_sq", "grad_sq"])
 def test_samples_are_measured_together(kind, monkeypatch):
     # One by one gives the same numbers at several times the price, and nobody would see why.
-    monkeypatch.setattr("niwaki.signals.per_sample._one_by_one", None)
+    slow = Mock(wraps=per_sample._one_by_one)
+    monkeypatch.setattr(per_sample, "_one_by_one", slow)
     collect(_net(), _batches(), LOSS, needs={kind}, tensors=_channels())
+    assert not slow.called
 
 
 def _exact(model, batches, group):

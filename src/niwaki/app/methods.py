@@ -90,16 +90,17 @@ def criterion_named(name: str) -> Any:
         AddressError: an unknown name.
     """
     criteria = importlib.import_module("niwaki.criteria")
-    known = {each.lower(): each for each in criteria.__all__ if inspect.isclass(getattr(criteria, each))}
+    named = {each.lower(): getattr(criteria, each) for each in criteria.__all__}
+    known: dict[str, Callable[[], Any]] = {key: each for key, each in named.items() if inspect.isclass(each)}
+    known |= {"last": lambda: criteria.TailShare(criteria.HInfinity()), "l1": lambda: criteria.Magnitude(1)}
     plain = name.lower().replace("_", "")
-    if plain in ("last", "l1"):
-        return criteria.Magnitude(1) if plain == "l1" else criteria.TailShare(criteria.HInfinity())
     if plain not in known:
         raise AddressError(f"the criterion {name!r} is unknown; {near(plain, known)}")
-    return getattr(criteria, known[plain])()
+    return known[plain]()
 
 
-_STRUCTURES = {"channels": "channels", "heads": "heads", "all": "discover"}
+STRUCTURES = {"channels": "channels", "heads": "heads", "all": "discover"}
+"""Units that a network's code is searched for, and the function that finds them."""
 
 
 def usual_density(units: str, otherwise: float = 0.1) -> float:
@@ -140,10 +141,10 @@ def groups_of(model: nn.Module, units: str, example: Tensor | None = None, *, gr
         more = {"also": _also(model)} if units == "weights" else {}
         declared: Sequence[Group] = getattr(structure, units)(model, **more)
         return declared
-    if units in _STRUCTURES:
+    if units in STRUCTURES:
         if example is None:
             raise AddressError(f"{units} are found by following an input; give its size, such as --input 3x32x32")
-        found: Groups = getattr(structure, _STRUCTURES[units])(model, example, graph=graph)
+        found: Groups = getattr(structure, STRUCTURES[units])(model, example, graph=graph)
         if not found:
             reasons = "; ".join(f"{name}: {why}" for name, why in list(found.left_out.items())[:4])
             raise GroupError(f"{type(model).__name__} has no {units} that can be cut ({reasons})")

@@ -7,9 +7,7 @@ from dataclasses import dataclass
 from ..allocate.ranked import Normalise
 from ..core.errors import BudgetError, TrainError
 from .budgets import Costs
-from .methods import usual_density
-
-_CUT_OUT = ("channels", "heads", "all")
+from .methods import STRUCTURES, usual_density
 
 
 def usual_criterion(units: str, *, has_data: bool, has_budget: bool = False) -> str:
@@ -24,9 +22,11 @@ def usual_criterion(units: str, *, has_data: bool, has_budget: bool = False) -> 
     >>> usual_criterion("channels", has_data=False), usual_criterion("channels", has_data=False, has_budget=True)
     ('magnitude', 'l1')
     """
-    if units in _CUT_OUT:
-        return "group_fisher" if has_data else "l1" if has_budget else "magnitude"
-    return "taylor" if has_data and units == "states" else "magnitude"
+    if has_data and units in STRUCTURES:
+        return "group_fisher"
+    if has_data and units == "states":
+        return "taylor"
+    return "l1" if has_budget and units in STRUCTURES else "magnitude"
 
 
 def _check_budget(request: Request) -> None:
@@ -111,8 +111,9 @@ class Request:
     @property
     def asked_criterion(self) -> str:
         """The name of the criterion."""
-        usual = usual_criterion(self.units, has_data=bool(self.data), has_budget=bool(self.costs.shares))
-        return self.criterion or usual
+        if self.criterion:
+            return self.criterion
+        return usual_criterion(self.units, has_data=bool(self.data), has_budget=bool(self.costs.shares))
 
     @property
     def asked_density(self) -> float | None:

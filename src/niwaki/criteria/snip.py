@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ..core.group import Group
 from ..core.signals import Signals
-from .units import element, readers, unit_sum
+from .taylor import Taylor
 
 
 @dataclass(frozen=True)
@@ -28,5 +28,4 @@ class Snip:
 
     def __call__(self, group: Group, signals: Signals) -> Tensor:
         """Sensitivities ``[size]``."""
-        members = readers(group)
-        return unit_sum(members, lambda name: element(signals, "grad", name) * element(signals, "weight", name)).abs()
+        return Taylor()(group, signals)

@@ -52,7 +52,7 @@ class Taylor:
             without a norm, and where it has none of these either, all slices; by default such a group is an error.
 
     Raises:
-        SignalError: another grouping or reduce.
+        SignalError: another grouping or reduce, or a word for the roles that is not ``gate``.
 
     References:
         Molchanov et al. 2017; Molchanov et al. 2019.
@@ -74,6 +74,8 @@ class Taylor:
         for what, allowed in ((self.grouping, get_args(Grouping)), (self.reduce, get_args(Reduce))):
             if what not in allowed:
                 raise SignalError(f"Taylor knows {', '.join(map(repr, allowed))}, not {what!r}")
+        if isinstance(self.roles, str) and self.roles != "gate":
+            raise SignalError(f"roles={self.roles!r} is neither 'gate' nor a tuple of roles, such as ('out',)")
 
     @property
     def needs(self) -> frozenset[str]:

@@ -103,14 +103,15 @@ class GatedLoss:
 
     def __call__(self, leaves: Mapping[str, Tensor], batch: object) -> Tensor:
         """The mean loss of a batch."""
-        weights = {name: wide(weight) for name, weight in self.pure.values().items()}
-        dtypes = {name: weight.dtype for name, weight in self.pure.values().items()}
+        plain = self.pure.values()
+        weights = dict(plain)
         for name, gates in leaves.items():
             # One more gate, held at one, for elements without a unit.
             padded = torch.cat([gates, gates.new_ones(1)])
             for tensor, owners in self.places[name]:
-                weights[tensor] = weights[tensor] * padded[owners.to(gates.device)].to(weights[tensor].dtype)
-        return self.pure({name: weight.to(dtypes[name]) for name, weight in weights.items()}, batch)
+                weight = wide(weights[tensor])
+                weights[tensor] = weight * padded[owners.to(gates.device)].to(weight.dtype)
+        return self.pure({name: weight.to(plain[name].dtype) for name, weight in weights.items()}, batch)
 
 
 def gated_loss(pure: PureLoss, groups: Sequence[Group]) -> GatedLoss:
