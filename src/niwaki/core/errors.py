@@ -31,3 +31,20 @@ class StoreError(NiwakiError, RuntimeError):
 
 class AddressError(NiwakiError, ValueError):
     """A model or data address cannot be resolved."""
+
+
+def said(error: BaseException) -> str:
+    """An error of someone else's in one line: the first one, where it led to others.
+
+    Args:
+        error: the error.
+
+    Returns:
+        Its type and what it says.
+
+    >>> said(KeyError("a"))
+    "KeyError: 'a'"
+    """
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"

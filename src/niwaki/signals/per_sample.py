@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..core.errors import SignalError
+from ..core.errors import SignalError, said
 from .batches import Batch, has_samples, map_tensors, on_device, samples_in, take, tensors_in
 from .gradients import check_count
 from .processes import summed
@@ -83,12 +83,22 @@ def _one_by_one(pure: LossOf, leaves: Mapping[str, Tensor], batch: Batch) -> dic
     return sums
 
 
+def _warn_of_slowness(error: RuntimeError) -> None:
+    warnings.warn(
+        "the gradients of samples are taken one by one, which is several times as slow: torch.func.vmap cannot take "
+        f"them together ({said(error)}); look for code that decides by values, such as .item(), or writes in place",
+        UserWarning,
+        stacklevel=5,
+    )
+
+
 def squared_gradients(pure: LossOf, batches: Iterable[Batch], *, shared: bool) -> dict[str, Tensor]:
     """The mean over samples of squared per-sample gradients, ``mean over n of g_n^2``.
 
     This is not the square of the mean gradient, which can be zero where this is large. Samples are vectorised with
     `torch.func.vmap`; where the model does not allow it (control flow that depends on data, changes in place), they are
-    taken one by one, which gives the same numbers more slowly. Batch norms use their running statistics meanwhile.
+    taken one by one, which gives the same numbers more slowly, and a warning says so and why. Batch norms use their
+    running statistics meanwhile.
 
     Args:
         pure: the loss; called on batches of one sample.
@@ -107,10 +117,11 @@ def squared_gradients(pure: LossOf, batches: Iterable[Batch], *, shared: bool) -
                 check_depends(pure(leaves, take(batch, 0, 1)))
             try:
                 sums = measure(pure, leaves, batch)
-            except RuntimeError:
+            except RuntimeError as error:
                 # What is wrong with the model itself goes wrong again here, and is raised from here.
                 measure = _one_by_one
                 sums = measure(pure, leaves, batch)
+                _warn_of_slowness(error)
             for name, value in sums.items():
                 total[name].add_(value)
             samples += samples_in(batch)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
-from ..core.errors import StoreError
+from ..core.errors import StoreError, said
 from ..core.names import bare_model
 
 Example = Tensor | tuple[Any, ...] | list[Any] | Mapping[str, Any]
@@ -103,13 +103,6 @@ class Plain(nn.Module):
         # Programs name their inputs after the signature, and their guards cannot find inputs without names.
         vars(forward)["__signature__"] = inspect.signature(model.forward)
         self.forward = forward
-
-
-def said(error: BaseException) -> str:
-    """An error of someone else's in one line: the first one, where it led to others."""
-    while error.__cause__ is not None:
-        error = error.__cause__
-    return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
 
 
 @contextmanager

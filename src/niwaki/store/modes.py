@@ -10,8 +10,7 @@ from torch import Tensor
 
 from .. import __version__
 from ..core.cut import cut_of
-from ..core.errors import StoreError
-from .calling import said
+from ..core.errors import StoreError, said
 from .decoders import FAMILIES, Family, Sizes, common, largest, padded_state
 from .plan import pack
 from .uneven import ENTRY, kept_heads, uneven_config

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
-from ..core.errors import StoreError
+from ..core.errors import StoreError, said
 from ..core.gaps import gap, largest
-from .calling import Call, said
+from .calling import Call
 
 Run = Callable[[Call], Sequence[NDArray[Any]]]
 

@@ -12,10 +12,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..core.errors import StoreError
+from ..core.errors import StoreError, said
 from ..core.gaps import gap, largest
 from ..core.names import bare_model
-from .calling import said
 from .decoders import FAMILIES
 from .files import WRITING, beside, check_empty, settle, sweep
 from .modes import REMEDY, Mode, described

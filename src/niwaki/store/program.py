@@ -21,8 +21,8 @@ import torch
 from torch import nn
 
 from .. import __version__
-from ..core.errors import StoreError
-from .calling import Example, exported, quiet, said
+from ..core.errors import StoreError, said
+from .calling import Example, exported, quiet
 from .files import write_file
 from .parity import Parity, arrays_of, check_parity, compare
 from .signed import Format, damaged, opened, parsed, signed

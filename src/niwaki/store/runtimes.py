@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..core.errors import StoreError
-from .calling import Call, Example, exported, quiet, said
+from ..core.errors import StoreError, said
+from .calling import Call, Example, exported, quiet
 from .files import WRITING, beside, settle, sweep
 from .parity import Parity, arrays_of, check_parity, compare
 
