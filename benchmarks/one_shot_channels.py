@@ -47,11 +47,13 @@ CRITERIA: dict[str, tuple[Any, bool]] = {  # and whether every batch is scored a
     "Taylor, all slices, by batch": (nw.Taylor(reduce="square", roles=None), True),
     "Taylor on readers": (nw.Taylor(roles=("in",)), False),
     "Taylor on readers, by batch": (nw.Taylor(reduce="square", roles=("in",)), True),
+    "Taylor on readers, absolute by batch": (nw.Taylor(roles=("in",)), True),
     "Taylor on norms, by batch": (
         nw.Taylor(reduce="square", roles=("scale", "shift"), fallback=("out", "bias")),
         True,
     ),
     "second Taylor": (nw.SecondTaylor(), False),
+    "second Taylor, by batch": (nw.SecondTaylor(), True),
     "Fisher": (nw.Fisher(), False),
     "group Fisher": (nw.GroupFisher(), False),
 }

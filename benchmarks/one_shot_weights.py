@@ -25,13 +25,15 @@ from niwaki.app.evaluation import evaluate, loss_of
 from niwaki.app.models import load_model
 
 NAME = "one_shot_weights"
-CRITERIA: dict[str, Any] = {
-    "random": nw.Random(),
-    "magnitude": nw.Magnitude(),
-    "LAMP": nw.Lamp(),
-    "Taylor": nw.Taylor(),
-    "Fisher": nw.Fisher(),
-    "Wanda": nw.Wanda(),
+CRITERIA: dict[str, tuple[Any, bool]] = {  # and whether every batch is scored alone, and the scores averaged
+    "random": (nw.Random(), False),
+    "magnitude": (nw.Magnitude(), False),
+    "LAMP": (nw.Lamp(), False),
+    "Taylor": (nw.Taylor(), False),
+    "Taylor, absolute by batch": (nw.Taylor(), True),
+    "Taylor, by batch": (nw.Taylor(reduce="square"), True),
+    "Fisher": (nw.Fisher(), False),
+    "Wanda": (nw.Wanda(), False),
 }
 ALLOCATORS: dict[str, Any] = {
     "uniform": nw.Uniform(),
@@ -68,13 +70,14 @@ def accuracies(
     batches = Batches(data, 64, seed)
     seen = [batches.at(step) for step in range(8)]
     part = (data.test[0][: given.test], data.test[1][: given.test])
-    scores: dict[int, dict[str, Tensor]] = {}
+    (chosen, per_batch), scores = CRITERIA[criterion], dict[int, dict[str, Tensor]]()
     found = {}
     for (name, density), (groups, allocator) in plans(given, model).items():
-        if len(groups) not in scores:
+        if id(groups) not in scores:
             chance = torch.Generator().manual_seed(seed)
-            scores[len(groups)] = nw.score(CRITERIA[criterion], model, groups, seen, loss_of, generator=chance)
-        sparse = nw.zeroed(model, groups, allocator(groups, scores[len(groups)], density)).eval()
+            asked = (chosen, model, groups, seen, loss_of)
+            scores[id(groups)] = nw.score(*asked, generator=chance, per_batch=per_batch)
+        sparse = nw.zeroed(model, groups, allocator(groups, scores[id(groups)], density)).eval()
         nw.reestimate_norms(sparse, seen)
         found[name, density] = round(100 * evaluate(sparse, data, part)[0], 2)
     return found

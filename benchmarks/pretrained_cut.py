@@ -78,7 +78,7 @@ def cut_once(model: nn.Module, groups: Any, row: dict[str, Any], data: Data, see
     batches = Batches(data, 64, seed)
     seen = [batches.at(step) for step in range(8)]
     generator = torch.Generator().manual_seed(seed)
-    scores = nw.score(CRITERIA[row["criterion"]], model, groups, seen, loss_of, generator=generator)
+    scores = nw.score(CRITERIA[row["criterion"]], model, groups, seen, loss_of, generator=generator, per_batch=False)
     small = nw.shrink(model, groups, nw.Uniform()(groups, scores, row["density"]))
     nw.reestimate_norms(small, seen)
     if row["finetune"]:

@@ -7,6 +7,7 @@ import torch
 from typer.testing import CliRunner
 
 import niwaki as nw
+from niwaki.app.batches import Batches
 from niwaki.app.cli import app
 from niwaki.app.data import load_data
 from niwaki.app.evaluation import evaluate
@@ -48,6 +49,26 @@ def test_prune_saves_a_smaller_model_that_is_worth_what_it_says(tmp_path):
     page = (tmp_path / "small" / "report.html").read_text()
     assert "What stays of each group" in page
     assert f"{result['groups'][0]['name']}" in page
+
+
+def test_first_order_taylor_averages_squares_of_batches():
+    # Over all images the mean gradient of a trained network is near zero, and what is left of it is chance.
+    pytest.importorskip("sklearn")
+    asked = Request(CNN, "digits", criterion="taylor", allocate="uniform", batches=6, batch=4, reestimate=0, threads=1)
+    made = cut(asked)
+    net, batches = made.dense, Batches(load_data("digits"), 4, 0)
+    changes = []
+    for step in range(6):
+        x, y = batches.at(step)
+        (slope,) = torch.autograd.grad(torch.nn.functional.cross_entropy(net(x), y), net.conv2.weight)
+        changes.append((slope * net.conv2.weight.detach()).sum((0, 2, 3)))
+    each = torch.stack(changes)
+    found, absolute, at_once = (
+        worth.argsort(descending=True)[:8].sort().values
+        for worth in (each.square().mean(0), each.abs().mean(0), each.mean(0).abs())
+    )
+    assert torch.equal(made.small.conv1.weight, net.conv1.weight[found])
+    assert not torch.equal(found, absolute) and not torch.equal(found, at_once)
 
 
 def test_the_same_seed_cuts_the_same():

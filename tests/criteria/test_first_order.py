@@ -28,22 +28,22 @@ def _two_batches():
     return [(first, None), (second, None)]
 
 
-def test_taylor_by_hand():
+def test_taylor_of_all_batches_at_once_by_hand():
     # Mean gradient (0, 1/2, 1/2). Row 0: 0 - 1 + 1.5 = 0.5; row 1: 0 + 0 - 0.5.
     model, batches = _linear(), _two_batches()
-    inside = score(Taylor(), model, [ROWS], batches, mean_output)["weight"]
+    inside = score(Taylor(), model, [ROWS], batches, mean_output, per_batch=False)["weight"]
     assert inside.tolist() == pytest.approx([0.5, 0.5])
     # Outside: |1| + |1.5| and |0.5|.
-    outside = score(Taylor("outside"), model, [ROWS], batches, mean_output)["weight"]
+    outside = score(Taylor("outside"), model, [ROWS], batches, mean_output, per_batch=False)["weight"]
     assert outside.tolist() == pytest.approx([2.5, 0.5])
-    square = score(Taylor(reduce="square"), model, [ROWS], batches, mean_output)["weight"]
+    square = score(Taylor(reduce="square"), model, [ROWS], batches, mean_output, per_batch=False)["weight"]
     assert square.tolist() == pytest.approx([0.25, 0.25])
 
 
 def test_taylor_batch_by_batch_by_hand():
     # g_1 theta: row 0: 1 - 2 + 0 = -1, row 1: 0.5; g_2 theta: row 0: -1 + 0 + 3 = 2, row 1: -0.5 - 1 = -1.5.
     model, batches = _linear(), _two_batches()
-    mean_abs = score(Taylor(), model, [ROWS], batches, mean_output, per_batch=True)["weight"]
+    mean_abs = score(Taylor(), model, [ROWS], batches, mean_output)["weight"]
     assert mean_abs.tolist() == pytest.approx([(1 + 2) / 2, (0.5 + 1.5) / 2])
     mean_square = score(Taylor(reduce="square"), model, [ROWS], batches, mean_output, per_batch=True)["weight"]
     assert mean_square.tolist() == pytest.approx([(1 + 4) / 2, (0.25 + 2.25) / 2])
@@ -56,13 +56,13 @@ def test_means_over_batches_from_signals_equal_means_of_scores(reduce, twin):
         at_once = score(Taylor(grouping, reduce), model, groups, batches, mean_output)["weight"]
         averaged = score(Taylor(grouping, twin), model, groups, batches, mean_output, per_batch=True)["weight"]
         torch.testing.assert_close(at_once, averaged, rtol=1e-12, atol=0)
-        single = score(Taylor(grouping, twin), model, groups, batches, mean_output)["weight"]
+        single = score(Taylor(grouping, twin), model, groups, batches, mean_output, per_batch=False)["weight"]
         assert not torch.allclose(single, averaged)
 
 
 @pytest.mark.parametrize(("reduce", "remedy"), [("mean_abs", "abs_mean"), ("sq_mean", "square")])
 def test_sums_inside_units_cannot_be_had_from_means_of_elements(reduce, remedy):
-    with pytest.raises(SignalError, match=rf"group 'weight'.*Taylor\(reduce='{remedy}'\) with score.*per_batch=True"):
+    with pytest.raises(SignalError, match=rf"group 'weight'.*Taylor\(reduce='{remedy}'\), whose .* average over"):
         score(Taylor("inside", reduce), _linear(), [ROWS], _two_batches(), mean_output)
 
 

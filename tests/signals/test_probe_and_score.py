@@ -52,7 +52,7 @@ def test_scores_are_the_criterion_on_the_signals():
     model, batches = _setting()
     groups = weights(model)
     for criterion in (Magnitude(), Taylor(), Fisher(), Grasp(), SynFlow()):
-        found = score(criterion, model, groups, batches, LOSS)
+        found = score(criterion, model, groups, batches, LOSS, per_batch=False)
         signals = collect(model, batches, LOSS, needs=criterion.needs)
         assert list(found) == ["0.weight", "2.weight"]
         for group in groups:
@@ -75,8 +75,8 @@ def test_scores_batch_by_batch_are_the_mean_over_batches():
         gradient = torch.autograd.grad(LOSS(model(inputs), target), model[0].weight)[0]
         expected += (gradient * model[0].weight.detach()).abs().reshape(-1) / 2
     torch.testing.assert_close(found, expected)
-    at_once = score(Taylor(), model, groups, batches, LOSS)[group.name]
+    at_once = score(Taylor(), model, groups, batches, LOSS, per_batch=False)[group.name]
     assert bool((at_once <= found + 1e-7).all())
     # Read once from an iterator, too.
-    again = score(Taylor(), model, groups, iter(batches), LOSS, per_batch=True)[group.name]
+    again = score(Taylor(), model, groups, iter(batches), LOSS)[group.name]
     assert torch.equal(again, found)

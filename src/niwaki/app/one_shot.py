@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from ..allocate import at_least
 from ..core.errors import TrainError
-from ..criteria import Normalised
+from ..criteria import Normalised, Taylor
 from ..measure import count_flops
 from ..measure.environment import device_of
 from ..measure.timing import pinned
@@ -89,6 +89,9 @@ def _criterion(request: Request, *, has_data: bool) -> Any:
             f"{request.asked_criterion} needs {', '.join(sorted(criterion.needs))}; give --data, or a criterion of "
             "weights alone such as magnitude"
         )
+    if isinstance(criterion, Taylor):
+        # Squares of batches rank as absolute values do, and add up within a budget, which these do not.
+        criterion = replace(criterion, reduce="square")
     # The knapsack adds scores up as they are; what makes them comparable comes before.
     if not request.costs.shares or request.normalise == "none":
         return criterion

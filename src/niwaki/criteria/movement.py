@@ -17,8 +17,8 @@ class Movement:
     """The movement away from zero: the sum of ``-g_k * theta_k`` over the unit's members, signed.
 
     Positive where a step of gradient descent lengthens the weight, negative where it shrinks it. One step says little:
-    average it over a window (a sparsifier, or ``score(..., per_batch=True)``). Over the steps of a training run that is
-    the score of the paper, up to its learning rate. Meant for fine-tuning.
+    average it over many, as a sparsifier does over its window and `score` over batches. Over the
+    steps of a training run that is the score of the paper, up to its learning rate. Meant for fine-tuning.
 
     References:
         Sanh et al. 2020, "Movement pruning: adaptive sparsity by fine-tuning".

@@ -36,7 +36,7 @@ class Taylor:
     ========  =================================  =====================================================
 
     At a converged optimum the mean gradient is near zero and the first two say little; the last two do not cancel.
-    Averaged over the steps of a window (a sparsifier, or ``score(..., per_batch=True)``), ``abs_mean`` becomes
+    Scores are averaged over batches, by a sparsifier over its window and by `score`, so that ``abs_mean`` becomes
     the mean of absolute values and ``square`` the mean of squares, both for units of any size: Molchanov's 2019 form.
 
     ``mean_abs`` and ``sq_mean`` start from measurements per tensor, from which the sum over a unit of one batch cannot
@@ -111,8 +111,8 @@ class Taylor:
             one = "abs_mean" if self.reduce == "mean_abs" else "square"
             raise SignalError(
                 f"Taylor(reduce={self.reduce!r}) cannot sum inside the units of group {group.name!r}: signals hold "
-                f"means over batches of single elements. Use Taylor(reduce={one!r}) with score(..., per_batch=True) or "
-                "in a sparsifier, which average the scores of batches, or grouping='outside'"
+                f"means over batches of single elements. Use Taylor(reduce={one!r}), whose scores `score` and "
+                "sparsifiers average over batches, or grouping='outside'"
             )
         is_square = self.reduce in ("square", "sq_mean")
         kind = _GRADIENT[self.reduce]

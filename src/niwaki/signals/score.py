@@ -57,7 +57,7 @@ def score(
     step: Step | None = None,
     generator: torch.Generator | None = None,
     draws: int = 1,
-    per_batch: bool = False,
+    per_batch: bool | None = None,
     reduce: bool = True,
 ) -> dict[str, Tensor]:
     """Collect what a criterion needs and ask it about every group.
@@ -72,7 +72,8 @@ def score(
         generator: as for `collect`.
         draws: as for `collect`.
         per_batch: score every batch by itself and average the scores, as a sparsifier does over its window, in place of
-            measuring all batches together and scoring once. `Taylor` then gives the mean of absolute values.
+            measuring all batches together and scoring once. By default what reads the mean gradient (``grad``) is
+            scored so: over all samples of a trained network that gradient is near zero, and scores of it are noise.
         reduce: as for `collect`.
 
     Returns:
@@ -91,6 +92,8 @@ def score(
         )  # fmt: skip
         return {group.name: checked_score(criterion, group, signals) for group in groups}
 
+    if per_batch is None:
+        per_batch = batches is not None and "grad" in criterion.needs
     if not per_batch:
         return measure(batches)
     check_batches(batches)
