@@ -12,9 +12,11 @@ from torch import nn
 from torch.nn import functional as F
 
 from niwaki.allocate import Parameters
-from niwaki.core import BudgetError, GroupError, TrainError
+from niwaki.core import BudgetError, GroupError, SignalError, TrainError
+from niwaki.criteria import BrainDamage, Fisher, GroupFisher, Normalised, SecondTaylor
 from niwaki.measure import counted
 from niwaki.methods import smcp
+from niwaki.signals import probe
 from niwaki.structure import channels, shrink, shrink_graph
 
 from ..train.loops import batch, train
@@ -129,3 +131,44 @@ def test_channels_that_nothing_reads_are_refused():
     unread = [replace(g, slices=tuple(w for w in g.slices if w.role != "in")) for g in groups]
     with pytest.raises(GroupError, match="nothing is known to read the units of group '0'"):
         smcp(model, unread, budget=limit(0.3), steps=90, every=8)
+
+
+@pytest.mark.parametrize(
+    "criterion", [GroupFisher(), SecondTaylor(), SecondTaylor("gate_hessian_diag"), Normalised(GroupFisher())]
+)
+def test_criteria_that_see_nothing_of_masked_channels_are_refused(criterion):
+    # A gate multiplies the columns that read a channel: zeros while it is masked, and so is all that the gate does.
+    model, groups = network()
+    measure = probe([batch(0)], F.cross_entropy, tensors=groups, generator=torch.Generator().manual_seed(0))
+    kind = min(criterion.needs - {"weight", "grad"})
+    words = f"{type(criterion).__name__} reads {kind!r}, .* never return; take Taylor.., Fisher.. or another"
+    with pytest.raises(SignalError, match=words):
+        smcp(model, groups, budget=limit(0.3), steps=90, every=8, criterion=criterion, probe=measure)
+
+
+@pytest.mark.parametrize("criterion", [Fisher(), BrainDamage(), SecondTaylor("grad_sq")])
+def test_criteria_that_see_masked_weights_one_by_one_score_masked_channels(criterion):
+    model, groups = network()
+    seen = []
+
+    class Watched:
+        needs = criterion.needs
+
+        def __call__(self, group, signals):
+            scores = criterion(group, signals)
+            seen.append(scores[~sparsifier.keep[group.name]])
+            return scores
+
+    measure = probe([batch(0)], F.cross_entropy)
+    sparsifier = smcp(model, groups, budget=limit(0.3), steps=90, every=8, criterion=Watched(), probe=measure)
+    sparsifier.attach(optimizer := sgd(model))
+    train(model, optimizer, range(65))
+    masked = torch.cat(seen)
+    assert len(masked) > 10
+    assert bool((masked > 0).all())
+
+
+def test_a_name_is_no_criterion():
+    model, groups = network()
+    with pytest.raises(SignalError, match="criterion='taylor' .* is no criterion"):
+        smcp(model, groups, budget=limit(0.3), steps=90, every=8, criterion="taylor")

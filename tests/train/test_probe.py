@@ -33,7 +33,7 @@ def test_a_structure_chosen_at_initialisation_is_the_one_the_criterion_scores_hi
     model = mlp()
     batches = [batch(step, (12,)) for step in range(3)]
     groups = nw.weights(model)
-    scores = nw.score(nw.Snip(), model, groups, batches, F.cross_entropy)
+    scores = nw.score(nw.Snip(), model, groups, batches, F.cross_entropy, per_batch=False)
     sparsifier = nw.static(
         model, groups, density=0.2, init=nw.Snip(), allocator=nw.Global(), probe=nw.probe(batches, F.cross_entropy)
     )

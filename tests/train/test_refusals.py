@@ -17,7 +17,8 @@ from niwaki.methods import gmp, iee, static
 from niwaki.signals.score import score
 from niwaki.structure import channels
 from niwaki.structure.declare import weights
-from niwaki.train import holders
+from niwaki.train import Values, holders
+from niwaki.train.stepping import gradient_hook
 
 from .loops import OPTIMIZERS, batch, mlp, net, train
 
@@ -42,7 +43,7 @@ def test_a_model_changed_after_its_groups_were_made_is_refused():
 def test_a_model_that_was_moved_is_named_with_both_places():
     model = net()
     sparsifier = static(model, weights(model), density=0.5).attach(OPTIMIZERS["sgd"](model.parameters()))
-    hook = sparsifier._gradient_hook("0.weight")
+    hook = gradient_hook(sparsifier, "0.weight")
     assert torch.equal(hook(torch.ones_like(model[0].weight)), sparsifier.masks()["0.weight"].float())
     with pytest.raises(TrainError, match=r"'0\.weight' is on meta and was on cpu when .* move the model first"):
         hook(torch.ones_like(model[0].weight, device="meta"))
@@ -147,3 +148,15 @@ def test_what_is_no_model_is_named():
     for make in (weights, lambda model: channels(model, torch.zeros(1, 4))):
         with pytest.raises(GroupError, match=r"a torch\.nn\.Module, and this is of type OrderedDict"):
             make(mlp().state_dict())
+
+
+def test_a_model_without_values_is_refused():
+    with torch.device("meta"):
+        model = mlp()
+    with pytest.raises(SignalError, match=r"'0\.weight' is on the meta device, where tensors have no values"):
+        gmp(model, weights(model), density=0.5, steps=40, every=5)
+
+
+def test_values_are_not_carried_to_where_they_are_not_used():
+    with pytest.raises(TrainError, match="explore_init='zero' begins every exploration at zero; leave one of them out"):
+        Values("zero", carry=True)

@@ -99,7 +99,11 @@ class Context:
 
 @runtime_checkable
 class Move(Protocol):
-    """Changes gates: prune, grow, explore, restore."""
+    """Changes gates: prune, grow, explore, restore.
+
+    Criteria see removed weights with the values that they had last, since units may come back. A move that chooses
+    among the active units alone says ``only_removes = True``; its criteria see removed weights as the zeros they are.
+    """
 
     @property
     def name(self) -> str:

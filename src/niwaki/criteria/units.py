@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 
@@ -111,10 +112,10 @@ def members(group: Group, measure: Callable[[str], Tensor]) -> Iterator[Tensor]:
         Tensors ``[size, k]``.
     """
     seen: dict[str, list[Tensor]] = {}
-    twice = {where.tensor for where in group.slices if sum(w.tensor == where.tensor for w in group.slices) > 1}
+    count = Counter(where.tensor for where in group.slices)
     for where in group.slices:
         values = measure(where.tensor)
-        if where.tensor in twice:
+        if count[where.tensor] > 1:
             mine = _owners(where, group.size, values.device)
             for others in seen.setdefault(where.tensor, []):
                 values = values.masked_fill((mine == others) & (mine > 1), 0)

@@ -64,7 +64,7 @@ def _count(model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any], con
     own_args, own_kwargs = tree_map(lambda leaf: same(leaf) if isinstance(leaf, Tensor) else leaf, (args, kwargs))
     parameters = {name: same(parameter) for name, parameter in parameters_of(model).items()}
     counter = ProductMode(Owners(parameters, [same(buffer) for buffer in model.buffers()]))
-    with torch.no_grad(), unfused(), counter:
+    with unfused(), counter:
         copy(*own_args, **own_kwargs)
     return counter
 
@@ -77,10 +77,31 @@ def _count_on_fakes(model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, 
         return _count(model, args, kwargs, mode.from_tensor)
 
 
+def _copied(tensor: Tensor) -> Tensor:
+    if not isinstance(tensor, nn.Parameter):
+        return tensor.detach().clone().requires_grad_(tensor.requires_grad and torch.is_grad_enabled())
+    # The same memory; but a forward pass that differentiates must not write on the real `.grad`, nor call its hooks.
+    return nn.Parameter(tensor.detach(), tensor.requires_grad) if torch.is_grad_enabled() else tensor
+
+
 def _count_on_copies(model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]) -> ProductMode:
     devices = {t.device.index for t in [*model.parameters(), *model.buffers()] if t.device.type == "cuda"}
     with torch.random.fork_rng(devices=sorted(devices)):
-        return _count(model, args, kwargs, lambda t: t if isinstance(t, nn.Parameter) else t.detach().clone())
+        return _count(model, args, kwargs, _copied)
+
+
+def _run_once(model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]) -> ProductMode:
+    try:
+        return _count_on_fakes(model, args, kwargs)
+    except Exception as unfit:  # whatever a forward pass may raise on tensors without values
+        try:
+            return _count_on_copies(model, args, kwargs)
+        except Exception as error:
+            raise TrainError(
+                f"{type(model).__name__} could not be run once to count its FLOPs: {type(error).__name__}: {error}; "
+                "give as args= and kwargs= what its forward takes, on its device "
+                f"(on tensors without values it failed with {type(unfit).__name__})"
+            ) from error
 
 
 def _batch(values: Any) -> int:
@@ -92,9 +113,10 @@ def count_flops(model: nn.Module, args: Sequence[Any] = (), kwargs: Mapping[str,
     """Count the FLOPs of one forward pass, attributed to parameters.
 
     The model runs once on tensors without memory, in the mode (train or eval) that it is in, or, where its control
-    flow depends on values, on its real parameters with copies of everything else. Neither leaves a trace: parameters,
-    buffers, attributes, and the state of random generators stay as they are. Autocast applies if it is on around the
-    call.
+    flow depends on values, on its real parameters with copies of everything else. Gradients are off, or, where it
+    cannot run so, on: then products of derivatives that the forward pass takes are counted, too. None of this leaves a
+    trace: parameters, buffers, attributes, and the state of random generators stay as they are. Autocast applies if it
+    is on around the call.
 
     A product belongs to the parameter that is one of its factors: directly, as a view, or cast, masked or
     reparametrised on the way. Of two parameters multiplied with each other it is the one in the place of the weight.
@@ -105,10 +127,7 @@ def count_flops(model: nn.Module, args: Sequence[Any] = (), kwargs: Mapping[str,
         kwargs: the same by name.
 
     Returns:
-        The FLOPs of this batch.
-
-    Raises:
-        TrainError: the model cannot be run this way.
+        The FLOPs of this batch. A `TrainError` if the model cannot be run this way.
 
     >>> flops = count_flops(nn.Sequential(nn.Linear(8, 4), nn.ReLU(), nn.Linear(4, 2)), (torch.zeros(5, 8),))
     >>> flops.per_tensor, flops.total  # 2 * 5 * 8 * 4 and 2 * 5 * 4 * 2
@@ -116,14 +135,9 @@ def count_flops(model: nn.Module, args: Sequence[Any] = (), kwargs: Mapping[str,
     """
     kwargs = kwargs or {}
     try:
-        counter = _count_on_fakes(model, args, kwargs)
-    except Exception as unfit:  # whatever a forward pass may raise on tensors without values
-        try:
-            counter = _count_on_copies(model, args, kwargs)
-        except Exception as error:
-            raise TrainError(
-                f"{type(model).__name__} could not be run once to count its FLOPs: {type(error).__name__}: {error}; "
-                "give as args= and kwargs= what its forward takes, on its device "
-                f"(on tensors without values it failed with {type(unfit).__name__})"
-            ) from error
+        with torch.no_grad():
+            counter = _run_once(model, args, kwargs)
+    except TrainError:  # it may differentiate on its way
+        with torch.enable_grad():
+            counter = _run_once(model, args, kwargs)
     return ModelFlops(counter.per_tensor, counter.other, _batch((args, kwargs)), tuple(sorted(counter.uncounted)))

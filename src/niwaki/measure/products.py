@@ -29,6 +29,7 @@ _FACTORS: Mapping[Any, tuple[int, int]] = {
     _aten.cudnn_convolution: (1, 0),
     _aten.convolution_overrideable: (1, 0),
     _aten._slow_conv2d_forward: (1, 0),
+    _aten.convolution_backward: (2, 1),  # where a forward pass differentiates
 }
 
 # Words in the names of operators that multiply matrices. One without a formula is reported, not passed over.

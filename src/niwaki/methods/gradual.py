@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from torch import nn
 
 from ..allocate import Global, check_density
 from ..core.checks import check_counts, check_shares
 from ..core.contracts import Allocator, Criterion, Probe
+from ..core.errors import TrainError
 from ..core.group import Group
 from ..criteria import Magnitude
 from ..moves.prune import Prune
@@ -80,6 +82,36 @@ def gmp(
     return Sparsifier(model, groups, plan, seed=seed, probe=probe, example=example)
 
 
+def _phases(compress: Sequence[float], decompress: Sequence[float], steps: int) -> list[tuple[int, bool]]:
+    """The step at which each phase of AC/DC begins, and whether it is a compressed one.
+
+    Args:
+        compress: shares of the run.
+        decompress: likewise.
+        steps: length of the run.
+
+    Returns:
+        The phases in their order.
+
+    Raises:
+        TrainError: the last phase is dense, there is none, or two fall on one step.
+    """
+    check_shares(**{f"compress[{n}]": share for n, share in enumerate(compress)})
+    check_shares(**{f"decompress[{n}]": share for n, share in enumerate(decompress)})
+    phases = sorted([(share, True) for share in compress] + [(share, False) for share in decompress])
+    if not phases or not phases[-1][1]:
+        dense = f"the last phase, at {phases[-1][0]} of the run, is a dense one" if phases else "there are no phases"
+        raise TrainError(f"{dense}, so that nothing is pruned at the end; let a share in compress= be the last")
+    check_steps(steps, 4 * len(phases), f"a schedule of {len(phases)} phases")
+    found = [(max(1, round(share * steps)), share, down) for share, down in phases]
+    for (step, one, _), (later, other, _) in pairwise(found):
+        if step == later:
+            raise TrainError(
+                f"two phases, at {one} and {other} of the run, fall on step {step} of {steps}; set them further apart"
+            )
+    return [(step, down) for step, _, down in found]
+
+
 def acdc(
     model: nn.Module,
     groups: Sequence[Group],
@@ -104,7 +136,7 @@ def acdc(
         groups: its groups.
         density: share of the units in compressed phases, and at the end.
         steps: length of the run.
-        compress: shares of the run at which everything is pruned to the density.
+        compress: shares of the run at which everything is pruned to the density; the largest of all is one of these.
         decompress: shares of the run at which everything becomes active again.
         criterion: what stays (`Magnitude`).
         allocator: how many stay in each group (all ranked together, no group below half a percent).
@@ -117,15 +149,11 @@ def acdc(
     """
     check_density(density)
     check_counts(steps=(steps, 1))
-    check_shares(**{f"compress[{n}]": share for n, share in enumerate(compress)})
-    check_shares(**{f"decompress[{n}]": share for n, share in enumerate(decompress)})
+    phases = _phases(compress, decompress, steps)
     prune = Prune(criterion or Magnitude(), allocator or _ranked_together(groups), density)
     check_reachable(groups, prune.allocator, [density])
-    phases = sorted([(share, True) for share in compress] + [(share, False) for share in decompress])
-    check_steps(steps, 4 * len(phases), f"a schedule of {len(phases)} phases")
     events = tuple(
-        Event(max(1, round(share * steps)), (prune if down else Restore(),), "compressed" if down else "dense")
-        for share, down in phases
+        Event(step, (prune if down else Restore(),), "compressed" if down else "dense") for step, down in phases
     )
     plan = Plan(all_kept(groups), Timeline(events, start="dense"), values_on_return(groups), steps=steps)
     return Sparsifier(model, groups, plan, seed=seed, probe=probe, example=example)

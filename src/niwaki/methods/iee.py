@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import nn
 
@@ -57,7 +57,9 @@ class _Cycle:
         return self.H + self.J + self.Q
 
     def events(self, aim: Aim, begin: int, last: int) -> Iterator[Event]:
-        swap = self.swap or exponential(aim.share if self.alpha is None else self.alpha, last, self.decay)
+        alpha = aim.share if self.alpha is None else self.alpha
+        # The share falls from cycle to cycle: what was spent on the way down to the first is no part of that.
+        swap = self.swap or replace(exponential(alpha, last - begin, self.decay), begin=begin)
         grow, explore = aim.grow(self.criterion), Explore(self.freeze)
         length = self.length
         count = (last - begin) // length
@@ -152,11 +154,12 @@ def iee(
         decay: how fast that share falls (*ours*: the paper says exponential, and no more).
         end: share of the run after which the structure stands (0.75; 0.4 for a budget, so that channels can
             learn, or as much of a short run as one cycle takes).
-        swap: the share to swap at a step, in place of ``alpha exp(-decay t / T_end)``.
+        swap: the share to swap at a step, in place of ``alpha exp(-decay p)``, where ``p`` goes from 0 at the first
+            cycle to 1 at the ``end``.
         scope: for a density, rank within each layer, or globally.
         normalise: for global scope, ``layer_l2`` puts the layers on one scale.
-        explore_init: what removed weights start exploring from: see `Values` (``zero``; for structures
-            ``mru_random``, since a channel of zeros has no gradient).
+        explore_init: what removed weights start exploring from: see `Values` (``zero``, or ``mru_zero`` with ``carry``;
+            for structures ``mru_random``, since a channel of zeros has no gradient).
         grow_init: what grown weights start from: see `Values` (``zero``; for structures ``explored``).
         carry: whether explored values survive to the next exploration.
         explore_rate: a factor on the learning rate while exploring (*ours*): if small, the gradient of Q batches ranks.

@@ -11,12 +11,14 @@ from torch import nn
 from ..allocate.cost import Budget
 from ..allocate.knapsack import Method
 from ..core.checks import check_counts, check_not_negative, check_positive, check_shares
-from ..core.contracts import Criterion, Probe
+from ..core.contracts import Criterion, Probe, check_criterion
 from ..core.costs import Limit
+from ..core.errors import SignalError
 from ..core.group import Group, is_structured
 from ..criteria import Magnitude
 from ..moves.afford import Rewire
 from ..moves.timeline import Event, Timeline
+from ..signals.unit_gates import GATE_KINDS
 from ..train.plan import Plan
 from ..train.sparsifier import Sparsifier
 from ..train.values import Values, readers
@@ -49,6 +51,16 @@ class _Ramp:
             is_last = step == self.last
             move = Rewire(criterion, choose, targets, soft=not is_last)
             yield Event(step, (move,), "train" if is_last else "rewire", window=self.every)
+
+
+def _check_sees_masked(criterion: Criterion) -> None:
+    check_criterion(criterion)
+    if gates := criterion.needs & GATE_KINDS:
+        raise SignalError(
+            f"{type(criterion).__name__} reads {min(gates)!r}, of a gate on the weights that read a channel; these are "
+            "zero while it is masked, and so is what the gate does: the channel would never return; take Taylor(), "
+            "Fisher() or another criterion without gates"
+        )
 
 
 def smcp(
@@ -84,7 +96,8 @@ def smcp(
         groups: its groups: channels, heads.
         budget: what it may cost at the end: such as ``Latency(0.5, table)``, or several.
         steps: length of the run.
-        criterion: which channels stay (the sum of the absolute weights that read them).
+        criterion: which channels stay (the sum of the absolute weights that read them); none that measures gates on
+            channels, such as `GroupFisher`: for a masked one that is zero.
         every: steps between rewirings.
         warmup: share of the run that is dense.
         cooldown: share of the run after the last rewiring.
@@ -103,6 +116,8 @@ def smcp(
     check_shares(warmup=warmup, cooldown=cooldown)
     check_positive(rate=rate)
     check_not_negative(mask_decay=mask_decay)
+    if criterion is not None:
+        _check_sees_masked(criterion)
     ramp = _Ramp(round(warmup * steps), steps - round(cooldown * steps), every, rate)
     choose = Knapsack(solver, chunk)
     limits = reachable(groups, budget, choose).limits

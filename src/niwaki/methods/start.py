@@ -19,6 +19,7 @@ from ..criteria import Random
 from ..moves.prune import Prune
 from ..moves.schedules import geometric
 from ..moves.timeline import Event
+from ..signals.collect import check_has_values
 
 
 def usual_allocator(groups: Sequence[Group], inner: Allocator | None = None) -> Allocator:
@@ -74,6 +75,7 @@ def first_scores(
     parameters = parameters_of(model)
     check_groups(groups, parameters)
     tensors = {name: parameters[name].detach() for name in tensors_of(groups)}
+    check_has_values(tensors)
     generator = torch.Generator().manual_seed(seed)
     noise = {name: torch.rand(t.shape, generator=generator).to(t.device) for name, t in tensors.items()}
     signals = Signals({"weight": tensors, "noise": noise})

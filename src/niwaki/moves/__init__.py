@@ -1,6 +1,6 @@
 """Schedules, timelines and the moves they play."""
 
-from .afford import Choose, Fit, Refill, Rewire, Settle, Shed, check_limits
+from .afford import Choose, Fit, Refill, Rewire, Shed, check_limits
 from .chain import play
 from .drop import Drop
 from .explore import Explore
@@ -22,7 +22,6 @@ __all__ = [
     "Refill",
     "Restore",
     "Rewire",
-    "Settle",
     "Shed",
     "Timeline",
     "check_limits",

@@ -84,6 +84,7 @@ class Fit:
     limits: tuple[Limit, ...]
     name: ClassVar[str] = "prune"
     explores: ClassVar[bool] = False
+    only_removes: ClassVar[bool] = True
 
     @property
     def criteria(self) -> tuple[Criterion, ...]:
@@ -117,6 +118,7 @@ class Shed:
     least: tuple[float, ...]
     name: ClassVar[str] = "drop"
     explores: ClassVar[bool] = False
+    only_removes: ClassVar[bool] = True
 
     @property
     def criteria(self) -> tuple[Criterion, ...]:
@@ -195,16 +197,3 @@ class Rewire:
         if not self.soft:
             return {name: kept_gates(mask) for name, mask in kept.items()}
         return {name: Gates(forward=mask, train=torch.ones_like(mask)) for name, mask in kept.items()}
-
-
-@dataclass(frozen=True)
-class Settle:
-    """End straight-through training: removed units are gone, active ones stay as they are."""
-
-    name: ClassVar[str] = "settle"
-    explores: ClassVar[bool] = False
-    criteria: ClassVar[tuple[Criterion, ...]] = ()
-
-    def __call__(self, gates: GateMap, context: Context) -> dict[str, Gates]:
-        """Only the active units learn."""
-        return {name: kept_gates(mask) for name, mask in context.home.items()}

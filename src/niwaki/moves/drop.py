@@ -56,6 +56,7 @@ class Drop:
     grace: bool = False
     name: ClassVar[str] = "drop"
     explores: ClassVar[bool] = False
+    only_removes: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         """Check now what would only fail, or be passed over, in the middle of a run."""

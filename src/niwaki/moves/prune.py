@@ -26,6 +26,7 @@ class Prune:
     density: float
     name: ClassVar[str] = "prune"
     explores: ClassVar[bool] = False
+    only_removes: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         """Check now what would only fail in the middle of a run."""

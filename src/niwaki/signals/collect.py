@@ -26,8 +26,25 @@ from .unit_gates import GATE_KINDS, check_whole_groups, gated_loss
 
 FROM_LOSS = frozenset({"grad", "grad_sq", "hessian_grad", "hessian_diag", *PER_BATCH, *GATE_KINDS})
 _FORWARD = frozenset({"flow", "input_norm"})
+_SIGNED = frozenset({"hessian_diag", "gate_hessian_diag"})
 KINDS = FROM_LOSS | _FORWARD | {"weight", "noise"}
 """Every kind of signal that can be collected."""
+
+
+def check_has_values(tensors: Mapping[str, Tensor]) -> None:
+    """Check that tensors are more than shapes.
+
+    Args:
+        tensors: by name.
+
+    Raises:
+        SignalError: one is on the meta device.
+    """
+    if hollow := [name for name, tensor in tensors.items() if tensor.is_meta]:
+        raise SignalError(
+            f"{hollow[0]!r} is on the meta device, where tensors have no values; give the model its values first, with "
+            "model.to_empty(device='cpu') and model.load_state_dict(...)"
+        )
 
 
 def chosen_tensors(model: nn.Module, tensors: Sequence[Group] | Collection[str] | None) -> dict[str, nn.Parameter]:
@@ -41,7 +58,7 @@ def chosen_tensors(model: nn.Module, tensors: Sequence[Group] | Collection[str] 
         The parameters by plain name.
 
     Raises:
-        SignalError: a name the model does not have, or nothing to measure.
+        SignalError: a name the model does not have, nothing to measure, or a tensor without values.
     """
     parameters = parameters_of(model)
     wanted = {name for name, parameter in parameters.items() if parameter.is_floating_point()}
@@ -55,12 +72,32 @@ def chosen_tensors(model: nn.Module, tensors: Sequence[Group] | Collection[str] 
     if unknown or not wanted:
         what = f"no parameter {min(unknown)!r}" if unknown else "no parameters to measure"
         raise SignalError(f"{type(model).__name__} has {what}; it has: {', '.join(list(parameters)[:8]) or 'none'} ...")
-    return {name: parameter for name, parameter in parameters.items() if name in wanted}
+    chosen = {name: parameter for name, parameter in parameters.items() if name in wanted}
+    check_has_values(chosen)
+    return chosen
 
 
-def _check_needs(
-    needs: frozenset[str], batches: object, loss: object, step: object, generator: torch.Generator | None
+def check_needs(
+    needs: frozenset[str],
+    batches: object,
+    loss: object,
+    step: object,
+    generator: torch.Generator | None,
+    draws: int = 1,
 ) -> None:
+    """Check, without measuring anything, that kinds of signal can be collected with what is given.
+
+    Args:
+        needs: the kinds.
+        batches: as for `collect`, as is the rest.
+        loss: the loss.
+        step: in place of the loss.
+        generator: for what is random.
+        draws: of signs.
+
+    Raises:
+        SignalError: a kind that nobody knows, or something that one of them takes is missing or of no use.
+    """
     check_batches(batches)
     check_functions(loss, step)
     if unknown := needs - KINDS:
@@ -78,8 +115,10 @@ def _check_needs(
         )
     if (measured := from_loss or needs & _FORWARD) and batches is None:
         raise SignalError(f"the signal {min(measured)!r} needs batches=, pairs of (inputs, target)")
-    if drawn := needs & {"noise", "hessian_diag", "gate_hessian_diag"}:
+    if drawn := needs & {"noise", *_SIGNED}:
         check_generator(generator, min(drawn))
+    if (signed := needs & _SIGNED) and draws < 1:
+        raise SignalError(f"the signal {min(signed)!r} needs at least one draw of signs, not {draws}")
 
 
 def _from_loss(
@@ -201,7 +240,7 @@ def collect(
     [2.0, 4.0]
     """
     wanted = frozenset(needs)
-    _check_needs(wanted, batches, loss, step, generator)
+    check_needs(wanted, batches, loss, step, generator, draws)
     groups = check_whole_groups(tensors, wanted)
     parameters = chosen_tensors(model, tensors)
     values: dict[str, Mapping[str, Tensor]] = {}

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from ..core.errors import SignalError
 from .batches import Batch, samples_in
 from .gradients import check_count
 from .processes import summed
@@ -82,17 +81,12 @@ def hessian_diagonal(
         pure: the loss.
         batches: the batches.
         generator: for the signs, on the CPU; each batch draws its own.
-        draws: how many per batch.
+        draws: how many per batch, at least one.
         shared: whether to average over processes.
 
     Returns:
         Estimates by tensor name.
-
-    Raises:
-        SignalError: no draws.
     """
-    if draws < 1:
-        raise SignalError(f"the signal 'hessian_diag' needs at least one draw of signs, not {draws}")
     leaves = pure.leaves()
     total, samples = empty_sums(leaves), 0
     with _twice_differentiable(pure.stepper):

@@ -13,8 +13,9 @@ from ..core.errors import SignalError
 from ..core.group import Group
 from ..core.signals import Signals
 from .batches import Batch, check_batches
-from .collect import collect
+from .collect import check_needs, collect
 from .pure import Loss, Step, check_functions
+from .unit_gates import check_whole_groups
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,6 +32,11 @@ class _DataProbe:
             model, self.batches, self.loss,
             needs=needs, tensors=self.tensors, step=self.step, generator=self.generator, reduce=self.reduce,
         )  # fmt: skip
+
+    def check_needs(self, needs: frozenset[str]) -> None:
+        """Say, as a `SignalError`, what a measurement of these kinds would lack; looks at neither model nor data."""
+        check_needs(needs, self.batches, self.loss, self.step, self.generator)
+        check_whole_groups(self.tensors, needs)
 
 
 def probe(
@@ -53,7 +59,8 @@ def probe(
         reduce: as for `collect`.
 
     Returns:
-        A function of a model and the needed kinds of signal.
+        A function of a model and the needed kinds of signal. It shows the ``generator``, and its ``check_needs(needs)``
+        says what a measurement would lack, without measuring.
 
     Raises:
         SignalError: there are no batches, or they are an iterator, which can be read only once.

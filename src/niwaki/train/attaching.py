@@ -84,6 +84,8 @@ def check_plan(plan: Plan, groups: Sequence[Group], probe: Probe | None) -> None
                     "loop does not give; pass probe=nw.probe(batches, loss), or choose a criterion that reads only "
                     "weights and gradients"
                 )
+            if missing and probe is not None and hasattr(probe, "check_needs"):
+                probe.check_needs(criterion.needs - {"weight", "noise"})  # these the sparsifier gives itself
 
 
 def check_gates(plan: Plan, event: Event, gates: GateMap) -> None:
@@ -253,24 +255,30 @@ def check_place(name: str, gradient: Tensor, mask: Tensor) -> None:
         )
 
 
-def check_gradients(tensors: Mapping[str, nn.Parameter], step: int) -> None:
-    """Check the gradients before they are applied.
+def check_gradients(sparsifier: Sparsifier, optimizer: Optimizer) -> None:
+    """Check the gradients before they are applied, also of what no group holds: one NaN spreads in one step.
 
     Args:
-        tensors: the groups' tensors.
-        step: completed steps, for the message.
+        sparsifier: attached.
+        optimizer: about to update. What another one holds is left to it.
 
     Raises:
-        SignalError: a gradient is sparse, or holds a NaN or infinity. Model and optimizer are untouched then.
+        SignalError: a gradient holds a NaN or infinity, or that of a group's tensor is sparse. Model and optimizer are
+            untouched then.
     """
-    gradients = {name: tensor.grad for name, tensor in tensors.items() if tensor.grad is not None}
-    for name, gradient in gradients.items():
-        if gradient.is_sparse:
+    held, own = {id(parameter) for parameter in all_parameters(optimizer)}, sparsifier._body.tensors
+    gradients = {}
+    for name, parameter in sparsifier._parameters.items():
+        if parameter.grad is None or id(parameter) not in held:
+            continue
+        if not parameter.grad.is_sparse:
+            gradients[name] = parameter.grad
+        elif name in own:
             raise SignalError(f"the gradient of {name!r} is a sparse tensor; use sparse=False in its layer")
     bad = not_finite(gradients)
     if bad is None:
         return
     raise SignalError(
-        f"the gradient of {bad!r} is not finite in step {step + 1}; nothing was changed. Lower the learning rate, clip "
-        "the gradients, or step through torch.amp.GradScaler, which passes such steps over"
+        f"the gradient of {bad!r} is not finite in step {sparsifier.step + 1}; nothing was changed. Lower the learning "
+        "rate, clip the gradients, or step through torch.amp.GradScaler, which passes such steps over"
     )

@@ -47,6 +47,7 @@ class Body:
     laid: dict[str, Tensor] = field(default_factory=dict)
     small: Materialised | None = None
     begun: dict[str, int] = field(default_factory=dict)
+    begun_copy: dict[str, int] = field(default_factory=dict)
     first: dict[str, Tensor] = field(default_factory=dict)
 
     def lay(self, gates: GateMap, home: Mapping[str, Tensor], *, frozen: bool = False) -> None:
@@ -92,37 +93,52 @@ class Body:
         """A tensor of the model's, or its gradient, in the shape of the whole model's."""
         return tensor if self.small is None else self.small.spread(name, tensor)
 
+    def knows(self) -> bool:
+        """Whether what is remembered is of these weights: removed ones are the zeros that were left here."""
+        removed = (bool(tensor.detach()[~self.home[name]].any()) for name, tensor in self.tensors.items())
+        return bool(self.memory) and not any(removed)
+
     @torch.no_grad()
-    def begin(self, optimizer: Optimizer) -> None:
-        """Put the first structure on: remember, mask the values, clear the optimizer state of what is removed."""
+    def begin(self, optimizer: Optimizer, *, known: bool = False) -> None:
+        """Put a structure on: remember, mask the values, clear the optimizer state of what is removed.
+
+        Args:
+            optimizer: holds the tensors.
+            known: what is remembered already holds; a model that lost its weights here has no others to remember.
+        """
         for name, tensor in self.tensors.items():
-            if self.values.remembers:
+            if self.values.remembers and not known:
                 self.memory[name] = first_memory(self.values, tensor, self.home[name])
             if not bool(self.home[name].all()):
                 tensor.masked_fill_(~self.home[name], 0)  # times zero, negative weights would be minus zero
                 clear_state(optimizer, tensor, ~self.home[name])
         self._mask_copy({})
         self.begun = {name: tensor._version for name, tensor in self.tensors.items()}
+        self.begun_copy = {name: tensor._version for name, tensor in self.copy.items()}
         self.first = self.acts
 
     def check_loaded(self) -> None:
-        """Check at the first step that a loaded state did not come without its weights.
-
-        Raises:
-            TrainError: the weights are what the first structure left of others.
-        """
+        """Check at the first step that a loaded state did not come without its weights: a `TrainError` if it did."""
         if not self.begun:
             return
-        if self.first is not self.acts and all(t._version == self.begun[n] for n, t in self.tensors.items()):
-            missing = {name: mask & ~self.first[name] for name, mask in self.acts.items()}
-            values = [self.whole(name, self.tensors[name].detach())[mask] for name, mask in missing.items()]
-            if sum(part.numel() for part in values) and not any(bool(part.any()) for part in values):
-                raise TrainError(
-                    "the sparsifier's state was loaded and the model's weights were not, since attach() put the first "
-                    "structure on them: weights that were loaded before it have lost what it removed. Load the model "
-                    "after attach(); optimizer and sparsifier may come before or after the model"
-                )
-        self.begun, self.first = {}, {}
+        if self.first is not self.acts:
+            self._check_came(self.tensors, self.acts, self.begun, "model")
+            self._check_came(self.copy, self.home, self.begun_copy, "averaged copy")
+        self.begun, self.begun_copy, self.first = {}, {}, {}
+
+    def _check_came(
+        self, tensors: Mapping[str, Tensor], masks: Mapping[str, Tensor], begun: Mapping[str, int], what: str
+    ) -> None:
+        if any(tensor._version != begun[name] for name, tensor in tensors.items()):
+            return
+        missing = {name: (masks[name] & ~self.first[name]).to(tensor.device) for name, tensor in tensors.items()}
+        values = [self.whole(name, tensor.detach())[missing[name]] for name, tensor in tensors.items()]
+        if sum(part.numel() for part in values) and not any(bool(part.any()) for part in values):
+            raise TrainError(
+                f"the sparsifier's state was loaded and the {what}'s weights were not, since attach() put the first "
+                f"structure on them: weights that were loaded before it have lost what it removed. Load the {what} "
+                "after attach(); optimizer and sparsifier may come before or after it"
+            )
 
     @torch.no_grad()
     def show(self, decay: float) -> None:
@@ -192,14 +208,27 @@ class Body:
         # An averaged copy would carry removed weights on as fading ghosts; grown ones start there as they start here.
         for name, tensor in self.copy.items():
             if name in born:
-                tensor.copy_(torch.where(born[name], self.tensors[name].to(tensor.dtype), tensor))
+                tensor.copy_(torch.where(born[name].to(tensor.device), self.tensors[name].to(tensor), tensor))
             tensor.masked_fill_(~self.home[name].to(tensor.device), 0)
 
-    def last_values(self) -> dict[str, Tensor]:
-        """The weights, and for those that do not act the values they had when they last did (zero if not kept)."""
+    @torch.no_grad()
+    def undress(self) -> list[tuple[Tensor, Tensor]]:
+        """Take off what explores, here and in an averaged copy; gives the tensors and the values that they had."""
+        saved = []
+        for name, tensor in (*self.tensors.items(), *self.copy.items()):
+            saved.append((tensor.detach(), tensor.detach().clone()))
+            tensor.masked_fill_(~self.home[name].to(tensor.device), 0)
+        return saved
+
+    def seen(self, *, ghosts: bool) -> dict[str, Tensor]:
+        """The weights as criteria see them.
+
+        Args:
+            ghosts: those that do not act with the values they had when they last did (zero if not kept).
+        """
         beside = {name: self.whole(name, tensor.detach()) for name, tensor in self.beside.items()}
         now = {name: self.whole(name, tensor.detach()) for name, tensor in self.tensors.items()}
-        if not self.memory:
+        if not self.memory or not ghosts:
             return beside | now
         return beside | {name: torch.where(self.acts[name], now[name], memory) for name, memory in self.memory.items()}
 

@@ -52,7 +52,9 @@ class Listener:
             return
         self.heard += 1
         for key, score in scores.items():
-            self.sums[key] = score.clone() if key not in self.sums else self.sums[key].add_(score)
+            # Half precision counts to 256: a long window would stop there.
+            exact = score.to(torch.promote_types(score.dtype, torch.float32))
+            self.sums[key] = exact.clone() if key not in self.sums else self.sums[key].add_(exact)
 
     def mean(self, criteria: Sequence[Criterion], criterion: Criterion, group: Group) -> Tensor:
         """The mean score over the window.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
@@ -12,6 +13,7 @@ import torch
 from torch import nn
 from torch.utils.hooks import RemovableHandle
 
+from ..core.errors import TrainError, said
 from ..core.gates import densities
 from ..core.names import bare_model
 from ..measure.flops import ModelFlops, count_flops
@@ -21,6 +23,14 @@ from .body import Body
 
 def _idle(*_: object) -> None:
     """What a copy of a watched model has for its hook."""
+
+
+def _warn_of_the_unknown(module: nn.Module, error: TrainError) -> None:
+    warnings.warn(
+        f"the FLOPs of training {type(module).__name__} stay unknown: it could not be run once more to count them "
+        f"({said(error)}); to have them, pass a batch of inputs that it can be run on as example=",
+        stacklevel=6,  # past this hook and how torch calls it, to where the model is called
+    )
 
 
 class _Watch:
@@ -35,7 +45,10 @@ class _Watch:
         # The tree that another sparsifier counts on carries this hook too; it is not this meter's to count.
         if module is self._meter._model and module.training and not torch.compiler.is_compiling():
             self.handle.remove()  # first of all: the pass that counts must not come back here
-            self._meter._count(args, kwargs)
+            try:
+                self._meter._count(args, kwargs)
+            except TrainError as error:
+                _warn_of_the_unknown(module, error)
 
     def __reduce__(self) -> tuple[type[partial[None]], tuple[Callable[..., None]]]:
         return partial, (_idle,)
@@ -46,6 +59,8 @@ class Meter:
 
     The FLOPs of one batch are counted once, from an example or from the first forward pass; a step then costs that
     times the backward passes it took (gradient accumulation), with every product weighed by the density of its gates.
+    Where a forward pass cannot be repeated to count it, a warning says so, and FLOPs are unknown; an example that
+    cannot be run is an error.
 
     Args:
         model: the model.

@@ -52,15 +52,17 @@ class Norms:
         self.buffers = running_statistics(self.model)
         self.groups = _owners(self.groups, self.buffers)
 
-    def begin(self, copy: nn.Module | None, *, remembers: bool) -> None:
+    def begin(self, copy: nn.Module | None, *, remembers: bool, known: bool = False) -> None:
         """Remember the first statistics of all channels, and those of an averaged copy.
 
         Args:
             copy: an averaged copy of the model.
             remembers: whether statistics of removed channels are kept at all.
+            known: what is remembered already holds.
         """
         names = {where.tensor for group in self.groups for where in group.slices}
-        self.memory = {name: self.buffers[name].clone() for name in names} if remembers else {}
+        if not known:
+            self.memory = {name: self.buffers[name].clone() for name in names} if remembers else {}
         averaged = running_statistics(copy) if copy is not None else {}
         self.copy = {name: averaged[name] for name in names if name in averaged}
 
@@ -101,7 +103,7 @@ class Norms:
                     buffer.copy_(torch.where(born, memory, buffer))
             if name in self.copy:
                 copy = self.copy[name]
-                copy.copy_(torch.where(born, buffer.to(copy.dtype), copy))
+                copy.copy_(torch.where(born.to(copy.device), buffer.to(copy), copy))
 
     def load(self, saved: Mapping[str, Tensor], memory: Mapping[str, Tensor], home: Units) -> None:
         """Go on from saved values.

@@ -27,6 +27,8 @@ def _plan_mark(sparsifier: Sparsifier) -> str:
     what: tuple[object, ...] = (plan.timeline.start, plan.values, plan.freeze, plan.explore_rate, events)
     if (more := (plan.train_cross_slices, plan.straight_through_decay)) != (True, 0.0):
         what += more  # materialise does not change what is computed, and states go from one to the other
+    # The density of methods that hold it. Not the structure itself: it may be chosen by weights that are loaded next.
+    what += (sum(int(keep.count_nonzero()) for keep in plan.keep.values()),)
     # Criteria of the user's own may print their address, which is another one in every process.
     return hashlib.sha256(re.sub(r" at 0x[0-9a-fA-F]+", "", repr(what)).encode()).hexdigest()
 
@@ -83,6 +85,7 @@ def state_dict(sparsifier: Sparsifier) -> dict[str, Any]:
             "norm_memory": s._norms.memory,
             "listener": s._listener.state_dict(),
             "generator": s._generator.get_state(),
+            "probe": None if (drawn := _drawn(s)) is None else drawn.get_state(),
             "diary": {
                 "cycle": diary.cycle,
                 "ever": diary.ever,
@@ -154,6 +157,8 @@ def load_state_dict(sparsifier: Sparsifier, state: Mapping[str, Any]) -> None:
     s._norms.load(state["statistics"], state.get("norm_memory", {}), s._home)
     s._listener.load_state_dict(state["listener"], devices)
     s._generator.set_state(state["generator"].to(torch.uint8).cpu())
+    if (drawn := _drawn(s)) is not None and state.get("probe") is not None:
+        drawn.set_state(state["probe"].to(torch.uint8).cpu())
     diary = state["diary"]
     s._diary = Diary(
         placed(diary["cycle"]),
@@ -163,6 +168,12 @@ def load_state_dict(sparsifier: Sparsifier, state: Mapping[str, Any]) -> None:
         list(diary["records"]),
     )
     s._meter.ledger = Ledger.from_dict(state["ledger"])
+
+
+def _drawn(sparsifier: Sparsifier) -> torch.Generator | None:
+    """What a probe draws from, if it draws: where it stands decides what the next scores are."""
+    found = getattr(sparsifier.probe, "generator", None)
+    return found if isinstance(found, torch.Generator) else None
 
 
 def _held(sparsifier: Sparsifier, held: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:

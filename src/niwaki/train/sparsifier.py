@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
+import weakref
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from torch import Tensor, nn
@@ -13,34 +15,32 @@ from torch.utils.hooks import RemovableHandle
 
 from ..core.checks import check_counts
 from ..core.contracts import Probe
-from ..core.gates import GateMap, as_factor, counts_of, kept_gates
+from ..core.errors import TrainError
+from ..core.gates import GateMap, counts_of, kept_gates
 from ..core.group import Group, check_groups, tensors_of
 from ..core.names import parameters_of
 from ..measure.ledger import Ledger
+from ..signals.collect import check_has_values
 from . import attaching, saving
 from .aboard import board
 from .body import Body
 from .closures import Call, with_closure
+from .company import join, part
 from .diary import Diary
 from .holders import hold, let_go
-from .listen import Listener, is_windowed
+from .listen import Listener
 from .materialised import Materialised
 from .meter import Meter
 from .norms import Norms
+from .outermost import Outermost
 from .plan import Plan
-from .playing import narrow, play_event, transition, widen
+from .playing import narrow, transition, widen
 from .ranks import check_agreement
-from .scoring import loop_signals
-from .surgery import (
-    beside,
-    clear_gradients,
-    gradient_scale,
-    inner_optimizer,
-    is_skipped,
-    restore_rates,
-    scale_rates,
-    stateless,
-)
+from .stepping import finish, gradient_hook, prepare, unscale
+from .surgery import inner_optimizer
+
+_OWN_STREAM = 0x9E3779B97F4A7C15
+"""Sets the sparsifier's draws apart from those of the first structure, which were made with the same seed."""
 
 
 class Sparsifier:
@@ -80,10 +80,11 @@ class Sparsifier:
         check_counts(seed=(seed, 0))
         attaching.check_plan(plan, groups, probe)
         tensors = {where.tensor: parameters[where.tensor] for group in groups for where in group.slices}
+        check_has_values(tensors)
         self.model, self.groups, self.plan, self.probe = model, groups, plan, probe
         self.step = 0
         self.is_exploring = False
-        self._generator = torch.Generator().manual_seed(seed)
+        self._generator = torch.Generator().manual_seed((seed ^ _OWN_STREAM) % 2**63)
         self._home = {g.name: plan.keep[g.name].to(tensors[g.slices[0].tensor].device) for g in groups}
         self._gates: GateMap = {name: kept_gates(keep) for name, keep in self._home.items()}
         beside = {name: parameters[name] for name in tensors_of(groups) if name not in tensors}
@@ -97,11 +98,13 @@ class Sparsifier:
         self._listener = Listener()
         self._meter = Meter(model, next(iter(tensors)), example)
         self._norms = Norms(model, groups)
+        self._parameters = parameters
         self._optimizer: Optimizer | None = None
-        self._handles: list[RemovableHandle] = []
-        self._skipping = False
+        self._call = Outermost()
+        self._skipping = self._replaces = False
         self._rates: list[Any] = []
         self._stateless: list[nn.Parameter] = []
+        self._paused: GateMap | None = None
 
     def attach(self, optimizer: Optimizer, ema: nn.Module | None = None) -> Sparsifier:
         """Hang on an optimizer: its steps are the plan's steps now, and its state takes the sparsifier's along.
@@ -121,29 +124,54 @@ class Sparsifier:
         self._optimizer = inner
         attaching.warn_unfrozen(self, inner)
         self._body.copy = copy
-        self._body.begin(inner)
-        self._norms.begin(ema, remembers=self.plan.values.remembers)
-        self._handles = [
+        known = self._body.knows()
+        self._body.begin(inner, known=known)
+        self._norms.begin(ema, remembers=self.plan.values.remembers, known=known)
+        if self._paused is not None:
+            transition(self, self._paused, dict(self._home), explores=True)
+        self._hang(inner)
+        return self
+
+    def _hang(self, inner: Optimizer) -> None:
+        handles: list[RemovableHandle] = [
             inner.register_step_pre_hook(self._before_step),
             inner.register_step_post_hook(self._after_step),
-            *(t.register_hook(self._gradient_hook(n)) for n, t in self._body.tensors.items()),  # type: ignore[no-untyped-call]
+            *(t.register_hook(gradient_hook(self, n)) for n, t in self._body.tensors.items()),  # type: ignore[no-untyped-call]
             *self._meter.attach(),
             *board(self, inner),
         ]
-        return self
+        join(inner, self)
+        # The optimizer keeps the sparsifier alive; when it is gone, nothing of the sparsifier stays on the model.
+        self._unhang = weakref.finalize(self, _remove, handles)
+        self._unhang.atexit = False
 
     def detach(self) -> None:
-        """Let go of the optimizer and leave the model as it is to be delivered; an exploration under way is ended."""
+        """Let go of the optimizer and leave the model as it is to be delivered.
+
+        An exploration under way is ended; it begins anew if the sparsifier is attached again.
+        """
         if self._optimizer is None:
             return
+        unscale(self)
         widen(self)
+        self._paused = self._gates if self.is_exploring else None
         if self.is_exploring:
             transition(self, {n: kept_gates(keep) for n, keep in self._home.items()}, dict(self._home), explores=False)
-        for handle in self._handles:
-            handle.remove()
-        self._handles = []
+        self._unhang()
+        part(self._optimizer, self)
         self._optimizer = None
         let_go(self._body.tensors)
+
+    def __getstate__(self) -> NoReturn:
+        """Refuse to be copied or pickled: hooks would stay behind, and the copy would do nothing.
+
+        Raises:
+            TrainError: always.
+        """
+        raise TrainError(
+            "a sparsifier hangs on its model and optimizer and cannot be copied or pickled; build one anew for the "
+            "copy of the model, attach it, and load this one's state_dict()"
+        )
 
     def __repr__(self) -> str:
         """Where it stands."""
@@ -195,18 +223,14 @@ class Sparsifier:
 
     @contextmanager
     def pruned(self) -> Generator[nn.Module, None, None]:
-        """The model as it would be delivered now, also in the middle of an exploration; for evaluation and export."""
-        tensors = self._body.tensors
-        saved = {name: tensor.detach().clone() for name, tensor in tensors.items()} if self.is_exploring else {}
-        with torch.no_grad():
-            for name in saved:
-                tensors[name].masked_fill_(~self._body.home[name], 0)
+        """The model as it would be delivered now, and its averaged copy, also in the middle of an exploration."""
+        saved = self._body.undress() if self.is_exploring else []
         try:
             yield self.model
         finally:
             with torch.no_grad():
-                for name, value in saved.items():
-                    tensors[name].copy_(value)
+                for tensor, value in saved:
+                    tensor.copy_(value)
 
     @contextmanager
     def whole(self) -> Generator[nn.Module, None, None]:
@@ -230,68 +254,19 @@ class Sparsifier:
     def _is_frozen(self) -> bool:
         return self.is_exploring and self.plan.freeze
 
-    def _gradient_hook(self, name: str) -> Any:
-        def hook(gradient: Tensor) -> Tensor | None:
-            if name == self._meter.first_tensor:
-                self._meter.backward_passes += 1
-            if self._wants_dense_gradient() or (name not in self._body.partial and not self.is_exploring):
-                return None
-            # Masked here and not only at the step: clipping must not count what will not be applied.
-            mask = self._body.learning(name)
-            attaching.check_place(name, gradient, mask)
-            return gradient * as_factor(mask)
-
-        return hook
-
-    def _wants_dense_gradient(self) -> bool:
-        event = self.plan.timeline(self.step + 1)
-        return event is not None and event.instead and any("grad" in c.needs for c in event.criteria)
-
     def _before_step(self, optimizer: Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call | None:
-        call = with_closure(args, kwargs, lambda: self._prepare(optimizer))
+        if not self._call.opens(sys._getframe(1)):
+            return None
+        call = with_closure(args, kwargs, lambda: prepare(self, optimizer))
         if call is None:
-            self._prepare(optimizer)
+            prepare(self, optimizer)
         return call
 
-    def _prepare(self, optimizer: Optimizer) -> None:
-        self._skipping = is_skipped(optimizer)
-        if self._skipping:
-            self._stateless = stateless(optimizer)
-            if self._is_frozen:
-                clear_gradients(optimizer, beside(optimizer, self._body.tensors.values()))
-            return
-        self._body.check_loaded()
-        attaching.check_gradients(self._body.tensors, self.step)
-        event = self.plan.timeline.upcoming(self.step)
-        if event is not None and event.step - event.window <= self.step:
-            if any(is_windowed(criterion) for criterion in event.criteria):
-                self._listener.hear(event.criteria, self.groups, loop_signals(self._body, optimizer))
-            if event.instead and event.step == self.step + 1:
-                self._meter.dense_gradient = self._wants_dense_gradient()
-                play_event(self, event)
-                clear_gradients(optimizer)
-        if self._is_frozen:
-            clear_gradients(optimizer, beside(optimizer, self._body.tensors.values()))
-        if self._body.hidden:
-            self._body.show(self.plan.straight_through_decay * gradient_scale(optimizer))
-        if self.is_exploring and self.plan.explore_rate != 1.0:
-            self._rates = scale_rates(optimizer, self.plan.explore_rate)
-
     def _after_step(self, optimizer: Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        if self._skipping:
-            # A fused SGD makes momentum even in an update it passes over, and leaves it uninitialised.
-            for parameter in self._stateless:
-                optimizer.state.pop(parameter, None)
-            self._meter.backward_passes = 0
-            return
-        if self._rates:
-            restore_rates(optimizer, self._rates)
-            self._rates = []
-        self._body.enforce(frozen=self._is_frozen)
-        self._norms.hold()
-        self._meter.tick(self.stage, self._body, frozen=self._is_frozen)
-        self.step += 1
-        event = self.plan.timeline(self.step)
-        if event is not None and not event.instead:
-            play_event(self, event)
-        narrow(self)
+        if self._call.closes(sys._getframe(1)):
+            finish(self, optimizer)
+
+
+def _remove(handles: Sequence[RemovableHandle]) -> None:
+    for handle in handles:
+        handle.remove()

@@ -18,11 +18,21 @@ def inner_optimizer(optimizer: Optimizer) -> Optimizer:
     return inner_optimizer(inner) if isinstance(inner, Optimizer) else optimizer
 
 
+def _start(optimizer: Optimizer, parameter: nn.Parameter, key: str) -> float:
+    """What an optimizer begins a tensor of its state with: zero, but for these two."""
+    begins = {torch.optim.Rprop: ("step_size", "lr"), torch.optim.Adagrad: ("sum", "initial_accumulator_value")}
+    for kind, (tensor, setting) in begins.items():
+        if isinstance(optimizer, kind) and key == tensor:
+            own = next(g for g in optimizer.param_groups if any(parameter is one for one in g["params"]))
+            return float(own[setting])
+    return 0.0
+
+
 def clear_state(optimizer: Optimizer, parameter: nn.Parameter, where: Tensor) -> None:
-    """Set every optimizer tensor of the parameter's shape to zero at the marked elements."""
-    for value in optimizer.state.get(parameter, {}).values():
+    """Take every optimizer tensor of the parameter's shape back to its start at the marked elements."""
+    for key, value in optimizer.state.get(parameter, {}).items():
         if isinstance(value, Tensor) and value.shape == parameter.shape:
-            value.masked_fill_(where, 0)
+            value.masked_fill_(where, _start(optimizer, parameter, key))
 
 
 def put_away(optimizer: Optimizer, parameters: Mapping[str, nn.Parameter]) -> dict[str, State]:
@@ -41,7 +51,9 @@ def put_away(optimizer: Optimizer, parameters: Mapping[str, nn.Parameter]) -> di
             held[name] = optimizer.state.pop(parameter)
             if isinstance(optimizer, torch.optim.Adagrad):
                 # Adagrad makes its state when it is built, and fails without it.
-                optimizer.state[parameter] = {key: torch.zeros_like(value) for key, value in held[name].items()}
+                optimizer.state[parameter] = {
+                    key: torch.full_like(value, _start(optimizer, parameter, key)) for key, value in held[name].items()
+                }
     return held
 
 

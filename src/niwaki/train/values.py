@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ..core.checks import check_choice
-from ..core.errors import GroupError
+from ..core.errors import GroupError, TrainError
 from ..core.group import Group
 
 ExploreInit = Literal["mru_zero", "mru_random", "zero"]
@@ -38,9 +38,18 @@ class Values:
     remembers: bool = True
 
     def __post_init__(self) -> None:
-        """Check the names."""
+        """Check the names, and that they go together.
+
+        Raises:
+            TrainError: values that are carried to where they are not used.
+        """
         check_choice(ExploreInit, explore_init=self.explore)
         check_choice(GrowInit, grow_init=self.grow)
+        if self.carry and self.explore == "zero":
+            raise TrainError(
+                "carry=True keeps what exploration made of a weight for its next one, and explore_init='zero' begins "
+                "every exploration at zero; leave one of them out"
+            )
 
 
 def is_dead_at_zero(group: Group) -> bool:
@@ -80,9 +89,10 @@ def usual_values(
 ) -> Values:
     """The values for a method that explores, with what the caller left open filled in (*ours*).
 
-    Single weights, blocks and patterns explore and grow from zero. Channels, heads and whatever else is dead at zero
-    explore from their last active values, or from those of the dense network if they never were active
-    (``mru_random``), and grow with what exploration made of them (``explored``), for which they were chosen.
+    Single weights, blocks and patterns grow from zero and explore from there, or from what is carried. Channels, heads
+    and whatever else is dead at zero explore from their last active values, or from those of the dense network if they
+    never were active (``mru_random``), and grow with what exploration made of them (``explored``), for which they were
+    chosen.
 
     Args:
         groups: the groups.
@@ -98,7 +108,9 @@ def usual_values(
     Values(explore='zero', grow='mru', carry=False, remembers=True)
     """
     dead = any(is_dead_at_zero(group) for group in groups)
-    return Values(explore or ("mru_random" if dead else "zero"), grow or ("explored" if dead else "zero"), carry)
+    # Where exploration begins at zero, nothing that is carried would ever be seen.
+    alone: ExploreInit = "mru_zero" if carry else "zero"
+    return Values(explore or ("mru_random" if dead else alone), grow or ("explored" if dead else "zero"), carry)
 
 
 def values_on_return(groups: Sequence[Group]) -> Values:
