@@ -9,7 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from niwaki.allocate import Global
+from niwaki.allocate import ErdosRenyi, Global, Patterned, RowWise, Uniform, ranked
 from niwaki.core import BudgetError, SignalError
 from tests.allocate.nets import row
 
@@ -169,3 +169,21 @@ def test_no_groups_no_masks():
 def test_infinite_scores_are_refused_by_name():
     with pytest.raises(SignalError, match=r"1 of 2 scores of group 'b' are NaN or \+inf"):
         Global()([row("a", 2), row("b", 2)], {"a": torch.ones(2), "b": torch.tensor([1.0, math.inf])}, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("scores", "message"),
+    [
+        ({"w": [1.0, 2.0, 3.0, 4.0]}, "the scores of group 'w' are of type list; give a tensor with a value for"),
+        ({"w": torch.ones(4).numpy()}, "the scores of group 'w' are of type ndarray; give a tensor"),
+        ({"w": torch.ones(4, device="meta")}, "the scores of group 'w' are on the meta device; give a tensor .* its 4"),
+        ([torch.ones(4)], "scores needs tensors by group name, as nw.score gives them, not a list"),
+        (torch.ones(4), "scores needs tensors by group name, as nw.score gives them, not a Tensor"),
+    ],
+)
+@pytest.mark.parametrize("allocator", [Global(), Uniform(), ErdosRenyi(), RowWise(), Patterned()])
+def test_scores_that_are_no_tensors_by_name_are_refused(allocator, scores, message):
+    groups = [row("w", 4, shape=(2, 2))]
+    for allocate in (allocator, lambda groups, scores, density: ranked(groups, scores, density=density)):
+        with pytest.raises(SignalError, match=message):
+            allocate(groups, scores, 0.5)

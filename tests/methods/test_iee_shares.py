@@ -40,7 +40,7 @@ def by_budget(**switches: Any) -> list[float]:
         (lambda: by_density(warmup=400, reach=1200), 0.3, 2.5, 14.0, 14),
         (lambda: by_density(warmup=400, reach=1250, alpha=0.1, decay=1.0), 0.1, 1.0, 13.5, 13),
         # Until 1600 for a budget, of which 500 go by on the way down.
-        (lambda: by_budget(), 0.1, 2.5, 11.0, 11),
+        (lambda: by_budget(), 0.05, 2.5, 11.0, 11),
         (lambda: by_budget(reach=0, alpha=0.3, decay=4.0), 0.3, 4.0, 16.0, 16),
         # A run as short as one cycle.
         (lambda: by_density(steps=140, reach=5), 0.3, 2.5, 1.0, 1),
@@ -52,7 +52,7 @@ def test_the_first_cycle_swaps_alpha_and_later_ones_fall_by_equal_factors(found,
 
 def test_without_decay_every_cycle_swaps_the_same_share():
     assert by_density(warmup=400, reach=1200, decay=0.0) == [0.3] * 14
-    assert by_budget(decay=0) == [0.1] * 11
+    assert by_budget(decay=0) == [0.05] * 11
 
 
 def test_a_schedule_of_the_user_s_own_goes_by_the_steps_of_the_run():

@@ -238,3 +238,15 @@ def test_dropout_is_off_and_random_numbers_are_the_same():
     before = torch.random.get_rng_state()
     assert verify(model, shrink(model, [g], keep), [g], keep, torch.ones(4, 3))
     assert torch.equal(torch.random.get_rng_state(), before)
+
+
+@pytest.mark.parametrize("on_meta", ["model", "small", "inputs"])
+def test_what_has_no_values_cannot_be_compared(on_meta):
+    model, small, groups, keep = small_of(NETS["mlp"])
+    given = {"model": model, "small": small, "inputs": NETS["mlp"].example()}
+    thing = given[on_meta]
+    given[on_meta] = thing.to("meta") if isinstance(thing, nn.Module) else tuple(x.to("meta") for x in thing)
+    with pytest.raises(
+        GroupError, match=f"{on_meta}= has tensors on the meta device, .* nothing can be compared; make"
+    ):
+        verify(given["model"], given["small"], groups, keep, given["inputs"])

@@ -17,7 +17,7 @@ from niwaki.methods import gmp, iee, static
 from niwaki.signals.score import score
 from niwaki.structure import channels
 from niwaki.structure.declare import weights
-from niwaki.train import Values, holders
+from niwaki.train import Plan, Sparsifier, Values, holders
 from niwaki.train.stepping import gradient_hook
 
 from .loops import OPTIMIZERS, batch, mlp, net, train
@@ -160,3 +160,14 @@ def test_a_model_without_values_is_refused():
 def test_values_are_not_carried_to_where_they_are_not_used():
     with pytest.raises(TrainError, match="explore_init='zero' begins every exploration at zero; leave one of them out"):
         Values("zero", carry=True)
+
+
+@pytest.mark.parametrize(
+    ("given", "seen"),
+    [([True, False] * 96, r"\[True, False"), (None, "none"), (torch.ones(3), r"\(3,\) torch.float32")],
+)
+def test_a_first_structure_that_is_no_booleans_is_refused(given, seen):
+    model = mlp()
+    groups = weights(model, ignore=["2", "4"])
+    with pytest.raises(GroupError, match=rf"group '0\.weight' needs 192 booleans for its first structure, got {seen}"):
+        Sparsifier(model, groups, Plan({} if given is None else {"0.weight": given}))

@@ -98,11 +98,19 @@ def score_of(group: Group, scores: Mapping[str, Tensor]) -> Tensor:
         Its scores, ``[size]``.
 
     Raises:
-        SignalError: they are missing, of another size, or hold NaN or ``+inf``.
+        SignalError: they are missing, no tensor with values, of another size, or hold NaN or ``+inf``.
     """
+    if not isinstance(scores, Mapping):
+        raise SignalError(f"scores needs tensors by group name, as nw.score gives them, not a {type(scores).__name__}")
     found = scores.get(group.name)
     if found is None:
         raise SignalError(f"group {group.name!r} has no scores; score every group that is to be allocated")
+    if not isinstance(found, Tensor) or found.is_meta:
+        what = "on the meta device" if isinstance(found, Tensor) else f"of type {type(found).__name__}"
+        raise SignalError(
+            f"the scores of group {group.name!r} are {what}; give a tensor with a value for each of its {group.size} "
+            "units, such as torch.tensor(...)"
+        )
     if tuple(found.shape) != (group.size,):
         raise SignalError(
             f"group {group.name!r} has {group.size} units, but its scores have shape {tuple(found.shape)}; "

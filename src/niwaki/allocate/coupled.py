@@ -15,18 +15,11 @@ from .ladders import Ladder, Real
 Places = list[int]
 
 
-def _lengths(cost: NetworkCost, layer: Layer, counts: Mapping[str, Any]) -> list[Any]:
-    return [
-        axis.size - sum(per * (cost.sizes[g] - counts.get(g, cost.sizes[g])) for g, per in axis.units.items())
-        for axis in layer.axes
-    ]
-
-
 def _sum(cost: NetworkCost, layers: Sequence[Layer], counts: Mapping[str, Any], size: int) -> Real:
     """What some layers cost together, for numbers or rows of counts: ``[size]``."""
     total = np.zeros(size)
     for layer in layers:
-        lengths = [np.full(size, length, dtype=np.float64) for length in _lengths(cost, layer, counts)]
+        lengths = [np.full(size, length, dtype=np.float64) for length in cost.lengths(layer, counts)]
         # The question whether anything is left takes longer than most prices.
         total += layer.price(*lengths) if min(length.min() for length in lengths) > 0 else layer.at(lengths)
     return total

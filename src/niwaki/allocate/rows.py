@@ -37,7 +37,8 @@ def _rows_of(group: Group, values: Tensor) -> Tensor:
     """One value per unit as a matrix: a row per output, of blocks per row of tiles."""
     where, shape = _outputs(group)
     if shape is not None:
-        return values.reshape(shape).movedim(where.outputs, 0).flatten(1)
+        split = values.reshape(where.parts, -1, *shape[1:]).movedim(where.outputs + 1, 1)
+        return split.flatten(0, 1).flatten(1)
     count = where.shape[0 if where.axes is None else where.axes[0]] if len(where.shape) > 1 else 1
     return values.reshape(-(-count // where.tile[0]), -1)
 
@@ -47,8 +48,9 @@ def _units_of(group: Group, matrix: Tensor) -> Tensor:
     where, shape = _outputs(group)
     if shape is None:
         return matrix.flatten()
-    rest = [size for axis, size in enumerate(shape) if axis != where.outputs]
-    return matrix.reshape(-1, *rest).movedim(0, where.outputs).flatten()
+    first, *rest = [size for axis, size in enumerate(shape) if axis != where.outputs]
+    split = matrix.reshape(where.parts, -1, first // where.parts, *rest)
+    return split.movedim(1, where.outputs + 1).flatten()
 
 
 def _best_of_rows(scores: Tensor, count: int) -> Tensor:

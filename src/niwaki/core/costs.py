@@ -89,12 +89,12 @@ class NetworkCost:
     def __call__(self, counts: Mapping[str, int]) -> float:
         """What is left costs, with these counts of kept units; a group without a count keeps all."""
         self._check(counts)
-        return self.fixed + float(sum(layer.at(self._lengths(layer, counts)) for layer in self.layers))
+        return self.fixed + float(sum(layer.at(self.lengths(layer, counts)) for layer in self.layers))
 
     def per_layer(self, counts: Mapping[str, int]) -> dict[str, float]:
         """The same, layer by layer, without what is fixed."""
         self._check(counts)
-        return {layer.name: float(layer.at(self._lengths(layer, counts))) for layer in self.layers}
+        return {layer.name: float(layer.at(self.lengths(layer, counts))) for layer in self.layers}
 
     def along(self, group: str, counts: Mapping[str, int]) -> Numbers:
         """What the network costs with 0, 1, ... all units of one group, the others at their counts.
@@ -110,12 +110,13 @@ class NetworkCost:
         ladder = np.arange(self.sizes[group] + 1)
         mine = self._touched[group]
         known = {id(layer) for layer in mine}
-        rest = sum(layer.at(self._lengths(layer, counts)) for layer in self.layers if id(layer) not in known)
+        rest = sum(layer.at(self.lengths(layer, counts)) for layer in self.layers if id(layer) not in known)
         varied: Mapping[str, Any] = {**counts, group: ladder}
-        moving = sum((layer.at(self._lengths(layer, varied)) for layer in mine), np.zeros(len(ladder)))
+        moving = sum((layer.at(self.lengths(layer, varied)) for layer in mine), np.zeros(len(ladder)))
         return self.fixed + float(rest) + moving
 
-    def _lengths(self, layer: Layer, counts: Mapping[str, Any]) -> list[Any]:
+    def lengths(self, layer: Layer, counts: Mapping[str, Any]) -> list[Any]:
+        """How long the axes of a layer are with these counts, numbers or arrays; a group without a count keeps all."""
         return [
             axis.size
             - sum(per * (self.sizes[name] - counts.get(name, self.sizes[name])) for name, per in axis.units.items())

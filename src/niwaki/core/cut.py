@@ -49,5 +49,8 @@ def cut_of(model: nn.Module) -> Cut:
 
 
 def mark_cut(model: nn.Module, cut: Cut) -> None:
-    """Write on a model how it was cut, so that it can be saved and cut again."""
-    vars(bare_model(model))[_MARK] = cut
+    """Write on a model how it was cut, so that it can be saved and cut again; an empty cut takes the mark off."""
+    held = vars(bare_model(model))
+    held.pop(_MARK, None)
+    if cut.kept or cut.sizes:
+        held[_MARK] = cut

@@ -26,7 +26,8 @@ class Slice:
     ``role`` says what the elements do for the unit, where whoever made the slice knows: ``out`` makes it (rows of a
     weight), ``bias`` is added to it, ``in`` reads it (columns of a later weight), ``scale`` and ``shift`` are a norm's
     weight and bias. Criteria may choose slices by it; an empty role is not known. ``outputs`` is the axis along
-    which the outputs of the layer lie; where ``axes`` are given they begin with it.
+    which the outputs of the layer lie; where ``axes`` are given they begin with it. If it is not the first axis, that
+    one may fall into ``parts``, each of which is read by outputs of its own: the groups of a transposed convolution.
     """
 
     tensor: str
@@ -37,6 +38,7 @@ class Slice:
     axes: tuple[int, ...] | None = None
     role: str = ""
     outputs: int = 0
+    parts: int = 1
 
 
 @dataclass(frozen=True)

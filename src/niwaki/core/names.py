@@ -62,3 +62,12 @@ def parameters_of(model: nn.Module) -> dict[str, nn.Parameter]:
     for name, parameter in found.items():
         check_whole(name, parameter)
     return found
+
+
+def aliases_of(model: nn.Module) -> dict[str, list[str]]:
+    """All names of each parameter and buffer, by the first of them: tensors that are tied have several."""
+    bare, found = bare_model(model), dict[int, list[str]]()
+    for held in (bare.named_parameters(remove_duplicate=False), bare.named_buffers(remove_duplicate=False)):
+        for name, tensor in held:
+            found.setdefault(id(tensor), []).append(plain_name(name))
+    return {names[0]: names for names in found.values()}

@@ -106,7 +106,7 @@ class CostAim:
     groups: Sequence[Group]
     within: Reachable
     choose: Choose
-    share: float = 0.1
+    share: float = 0.05
     end: float = 0.4
 
     def reach(self, steps: int) -> int:

@@ -150,7 +150,7 @@ def iee(
         H: steps of importance estimation.
         J: steps of accuracy improvement; 0 leaves the stage out.
         Q: steps of exploration; 0 leaves the stage out, and what grows is then ranked by last active values.
-        alpha: share of the active units (0.3), or of the budget (0.1), that is swapped in the first cycle.
+        alpha: share of the active units (0.3), or of the budget (0.05), that is swapped in the first cycle.
         decay: how fast that share falls (*ours*: the paper says exponential, and no more).
         end: share of the run after which the structure stands (0.75; 0.4 for a budget, so that channels can
             learn, or as much of a short run as one cycle takes).

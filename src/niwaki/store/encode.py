@@ -25,7 +25,7 @@ _DTYPES = frozenset(
         torch.float64,
     }
 )
-_LAYOUTS = {"channels_last": (4, torch.channels_last), "channels_last_3d": (5, torch.channels_last_3d)}
+_LAYOUTS = {"channels_last": [0, 2, 3, 1], "channels_last_3d": [0, 2, 3, 4, 1]}
 _DEEPEST = 100
 
 
@@ -69,13 +69,15 @@ class _Tensors:
         return name
 
 
-def _encode_tensor(tensor: Tensor, path: str, where: str, tensors: _Tensors) -> dict[str, str]:
+def _encode_tensor(tensor: Tensor, path: str, where: str, tensors: _Tensors) -> dict[str, Any]:
     _check_tensor(tensor, where)
-    node = {"tensor": tensors.name(tensor, path)}
-    for layout, (dims, memory) in _LAYOUTS.items():
-        # A momentum buffer that came back in another layout than its parameter would slow every later step.
-        if tensor.dim() == dims and not tensor.is_contiguous() and tensor.is_contiguous(memory_format=memory):
-            node["layout"] = layout
+    node: dict[str, Any] = {"tensor": tensors.name(tensor, path)}
+    # A momentum buffer that came back in another layout than its parameter would slow every later step, and products
+    # with a matrix that lies otherwise round otherwise.
+    strides = tensor.stride()
+    axes = sorted(range(tensor.dim()), key=lambda axis: -strides[axis])
+    if not tensor.is_contiguous() and tensor.permute(axes).is_contiguous():
+        node["layout"] = next((name for name, order in _LAYOUTS.items() if order == axes), axes)
     return node
 
 
@@ -116,7 +118,8 @@ def encode(state: object) -> tuple[Any, dict[str, Tensor]]:
 
     A list becomes a JSON array; whatever JSON lacks is an object with one telling key: ``{"tuple": [...]}``,
     ``{"dict": {...}}``, ``{"items": [[key, value], ...]}`` for keys that are not all strings, ``{"float": "nan"}``,
-    ``{"tensor": "path/in/the/data"}``.
+    ``{"tensor": "path/in/the/data"}``, with ``"layout"`` where its axes do not lie in memory one after the other: the
+    axes, outermost first, or the name that torch has for that order.
 
     Args:
         state: nested dictionaries, lists and tuples of tensors, numbers, strings and None. Dictionary subclasses are
@@ -170,5 +173,8 @@ def decode(structure: Any, tensors: Mapping[str, Tensor]) -> Any:
 
 
 def _laid_out(tensor: Tensor, layout: object) -> Tensor:
-    known = _LAYOUTS.get(str(layout))
-    return tensor if known is None else tensor.contiguous(memory_format=known[1])
+    axes = _LAYOUTS.get(layout) if isinstance(layout, str) else layout
+    dims = range(tensor.dim())
+    if not isinstance(axes, list) or len(axes) != len(dims) or any(axis not in axes for axis in dims):
+        return tensor
+    return tensor.permute(axes).contiguous().permute([axes.index(axis) for axis in dims])

@@ -24,6 +24,7 @@ from .. import __version__
 from ..core.cut import Cut, cut_of, mark_cut
 from ..core.errors import NiwakiError, StoreError
 from ..core.names import bare_model
+from ..structure.computed import compute_anew, detached
 from ..structure.cutting import owner_of
 from ..structure.rewritten import FIXED
 from ..structure.shrink import apply_cut
@@ -163,7 +164,7 @@ def _read_contents(folder: Path, plan: Mapping[str, Any]) -> dict[str, Any]:
 def _skeleton(model: nn.Module) -> nn.Module:
     # Parameters and buffers without contents: nothing of the dense model's values can remain in the smaller one, and
     # the dense model may be on the meta device as well.
-    memo: dict[int, Any] = {}
+    memo: dict[int, Any] = detached(model)
     for _, _, _, tensor in named_tensors(model):
         empty = torch.empty_like(tensor, device="meta")
         memo[id(tensor)] = nn.Parameter(empty, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else empty
@@ -227,6 +228,7 @@ def _fill(small: nn.Module, contents: Mapping[str, Any], devices: Mapping[str, t
             made[id(empty)] = nn.Parameter(tensor, empty.requires_grad) if parameter else tensor
             vars(made[id(empty)]).update(vars(empty))
         setattr(module, attribute, made[id(empty)])
+    compute_anew(small)
     for module in small.modules():
         for attribute, value in vars(module).items():
             if isinstance(value, Tensor) and value.is_meta:

@@ -13,7 +13,7 @@ from ..core.errors import GroupError
 from ..core.group import Group, Groups, Pattern, Slice
 from ..core.names import bare_model, parameters_of, plain_name
 from .cutting import why_not_itself
-from .selecting import Names, is_named, names_of
+from .selecting import Names, names_of, tensors_named
 
 _TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 _MATRIX_MODULES = (
@@ -58,19 +58,19 @@ def _inputs_first(owner: nn.Module, parameter: nn.Parameter) -> bool | None:
 
 
 def _candidates(model: nn.Module, ignore: Names, also: str | Sequence[str]) -> tuple[list[_Candidate], dict[str, str]]:
-    skip, also = names_of(model, ignore), names_of(model, also)
+    skip, asked = (tensors_named(model, names_of(model, chosen)) for chosen in (ignore, also))
     owners = {plain_name(name): module for name, module in bare_model(model).named_modules()}
     everything = parameters_of(model)
     found, left = [], {}
     for name, parameter in everything.items():
         owner = owners[name.rpartition(".")[0]]
-        if is_named(name, skip):
+        if name in skip:
             left[name] = "ignored, as you asked"
         elif not parameter.is_floating_point():
             left[name] = f"not a floating-point tensor ({parameter.dtype})"
         elif parameter.numel() == 0:
             left[name] = "holds no elements"
-        elif is_named(name, also):
+        elif name in asked:
             found.append(_Candidate(name, owner, parameter))
         elif parameter.dim() < 2:
             left[name] = "a vector (bias, norm); name it in also= to prune it"
@@ -88,6 +88,13 @@ def _candidates(model: nn.Module, ignore: Names, also: str | Sequence[str]) -> t
 def _outputs(c: _Candidate) -> int:
     """The axis of the outputs, which transposed layers keep second."""
     return 1 if c.parameter.dim() > 1 and _inputs_first(c.owner, c.parameter) else 0
+
+
+def _parts(c: _Candidate) -> int:
+    """How many groups of inputs share the first axis of a transposed convolution; each has outputs of its own."""
+    if isinstance(c.owner, _TRANSPOSED) and c.parameter.dim() > 1 and c.parameter.shape[0] == c.owner.in_channels:
+        return c.owner.groups
+    return 1
 
 
 def _order(c: _Candidate, *, inputs_last: bool) -> tuple[int, ...] | None:
@@ -136,7 +143,7 @@ def weights(model: nn.Module, *, ignore: Names = (), also: str | Sequence[str] =
     """
 
     def make(c: _Candidate) -> Group:
-        where = Slice(c.name, tuple(c.parameter.shape), outputs=_outputs(c))
+        where = Slice(c.name, tuple(c.parameter.shape), outputs=_outputs(c), parts=_parts(c))
         return Group(c.name, c.parameter.numel(), (where,))
 
     return _declare(model, ignore, also, make)
@@ -185,8 +192,8 @@ def n_of_m(model: nn.Module, n: int, m: int, *, ignore: Names = (), also: str | 
     """Of every ``m`` consecutive weights along the inputs, ``n`` stay (2:4 and its kin).
 
     Consecutive means along the input features of a linear layer and along the input channels of a convolution, which is
-    the layout that sparse matrix kernels read. Layers whose inputs are not a multiple of ``m`` are left out, with
-    the reason.
+    the layout that sparse matrix kernels read. Layers whose inputs (of a convolution in groups, those of one group) are
+    not a multiple of ``m`` are left out, with the reason.
 
     Args:
         model: the model.
@@ -209,7 +216,7 @@ def n_of_m(model: nn.Module, n: int, m: int, *, ignore: Names = (), also: str | 
 
     def make(c: _Candidate) -> Group | str:
         shape, axes = tuple(c.parameter.shape), _order(c, inputs_last=True)
-        inputs = shape[axes[-1] if axes else -1] if shape else 1
+        inputs = shape[axes[-1] if axes else -1] // _parts(c) if shape else 1
         if inputs % m:
             return f"its {inputs} inputs are not a multiple of {m}"
         where = Slice(c.name, shape, axes=axes)

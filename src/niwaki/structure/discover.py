@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -10,13 +11,13 @@ from torch import nn
 from ..core.group import Groups
 from ..core.names import bare_model, plain_name
 from .axes import Space, fixed
-from .cutting import held_by, why_not_cut
+from .cutting import held_by, tensors_of, why_not_cut
 from .record import RecordingError, record, record_training
 from .recording import Example
 from .replay import prove
 from .resolve import resolve
 from .rules import Axes
-from .selecting import Names, is_named, names_of
+from .selecting import Names, names_of, tensors_named
 from .trial import Trial
 from .units import Stored, make_groups, reasons
 from .walk import Walk, walk
@@ -52,13 +53,18 @@ def _walked(model: nn.Module, example: Example, space: Space, stored: Sequence[S
     return found, used
 
 
-def _ignore(stored: Sequence[Stored], space: Space, ignored: Sequence[str]) -> None:
+def _ignore(model: nn.Module, stored: Sequence[Stored], space: Space, ignored: Sequence[str]) -> None:
+    chosen, tensors = tensors_named(model, ignored), tensors_of(model)
+    holders = Counter(id(t) for m in model.modules() for t in (*m._parameters.values(), *m._buffers.values()))
     for tensor in stored:
-        if not is_named(tensor.name, ignored):
+        name = plain_name(tensor.name)
+        if name not in chosen:
             continue
+        # What a layer makes is to stay; what it reads belongs to the layer before. Of a tensor that several layers
+        # hold, one may make what another one reads.
+        is_tied = holders[id(tensors[name])] > 1
         for dim, axis in enumerate(tensor.axes):
-            # What a layer makes is to stay; what it reads belongs to the layer before.
-            if space.roles.get((tensor.name, dim)) != "in":
+            if is_tied or space.roles.get((tensor.name, dim)) != "in":
                 space.freeze(axis, "ignored, as you asked")
 
 
@@ -88,7 +94,7 @@ def discover(
     space = Space()
     stored = stored_of(bare, space)
     found, used = _walked(bare, example, space, stored)
-    _ignore(stored, space, ignored)
+    _ignore(bare, stored, space, ignored)
     units = resolve(space)
     made = make_groups([tensor for tensor in stored if tensor.name in used], space, units, exact_only=not inexact)
     groups, unable = prove(bare, example, Trial(found.recording, found.made, units.roots, made))

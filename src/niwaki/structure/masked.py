@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from ..core.gates import tensor_masks
 from ..core.group import Group, check_groups
 from ..core.names import bare_model, parameters_of
+from .computed import compute_anew
 from .cutting import check_rows
 from .shrink import copied
 
@@ -105,4 +106,5 @@ def zeroed(
     parameters = parameters_of(result)
     for name, mask in masks.items():
         parameters[name].masked_fill_(~mask.to(parameters[name].device), 0)
+    compute_anew(bare_model(result))
     return result

@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 from torch import nn
 
 from ..core.errors import GroupError
-from ..core.names import bare_model, parameters_of, plain_name
+from ..core.names import aliases_of, bare_model, parameters_of, plain_name
 
 Names = str | nn.Module | Sequence[str | nn.Module]
 """Names, name patterns or modules."""
@@ -19,6 +19,11 @@ def is_named(name: str, patterns: Sequence[str]) -> bool:
     return any(name == p or name.startswith(p + ".") or fnmatchcase(name, p) for p in patterns)
 
 
+def tensors_named(model: nn.Module, patterns: Sequence[str]) -> set[str]:
+    """The parameters and buffers that these name, by their first names; a tied tensor answers to each of its names."""
+    return {first for first, names in aliases_of(model).items() if any(is_named(name, patterns) for name in names)}
+
+
 def check_names(model: nn.Module, patterns: Sequence[str]) -> None:
     """Check that every name means something.
 
@@ -27,7 +32,7 @@ def check_names(model: nn.Module, patterns: Sequence[str]) -> None:
     """
     everything = parameters_of(model)
     for pattern in patterns:
-        if not any(is_named(name, [pattern]) for name in everything):
+        if not everything.keys() & tensors_named(model, [pattern]):
             raise GroupError(
                 f"no parameter of the model matches {pattern!r}; known: {', '.join(list(everything)[:8])} ..."
             )

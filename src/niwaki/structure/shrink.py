@@ -14,6 +14,7 @@ from ..core.errors import GroupError
 from ..core.group import Group
 from ..core.names import bare_model, parameters_of
 from .attention import even_out, is_uneven
+from .computed import detached
 from .cutting import check_rows, cut_from, modules_of, owner_of, tensors_of
 from .surgery import Cuts, ready_optimizer, sliced
 
@@ -98,7 +99,7 @@ def copied(model: nn.Module, memo: dict[int, object] | None = None) -> nn.Module
         GroupError: it cannot be copied.
     """
     try:
-        found = copy.deepcopy(model, memo)
+        found = copy.deepcopy(model, detached(model) | (memo or {}))
     except (RuntimeError, TypeError) as error:
         raise GroupError(
             f"{type(model).__name__} cannot be copied ({error}); use inplace=True, or take off what cannot be copied"

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
-from torch.utils._pytree import tree_map
+from torch.utils._pytree import tree_leaves, tree_map
 
 from ..core.cut import Cut
 from ..core.errors import GroupError
@@ -154,6 +154,16 @@ def _first_module(run: _Run, model: nn.Module, small: nn.Module, cut: Cut, toler
     return found[0].name, f"they part first in {found[0].words}, {found[1]}"
 
 
+def _check_values(**given: object) -> None:
+    for name, thing in given.items():
+        held = [*thing.parameters(), *thing.buffers()] if isinstance(thing, nn.Module) else tree_leaves(thing)
+        if any(isinstance(tensor, Tensor) and tensor.is_meta for tensor in held):
+            raise GroupError(
+                f"{name}= has tensors on the meta device, which hold no values: nothing can be compared; make it on "
+                "a device with memory, such as the CPU"
+            )
+
+
 def _inexact(groups: Sequence[Group], keep: Mapping[str, Tensor]) -> str:
     names = [g.name for g in groups if not g.exact and g.name in keep and not bool(keep[g.name].all())]
     return (
@@ -202,6 +212,7 @@ def verify(
     True
     """
     whole, less = bare_model(model), bare_model(small)
+    _check_values(model=whole, small=less, inputs=inputs)
     cut = cut_from(whole, groups, keep) if is_structured(groups) else Cut()
     changed = masked_parameters(whole, groups, keep)
 

@@ -68,8 +68,9 @@ def check_plan(plan: Plan, groups: Sequence[Group], probe: Probe | None) -> None
     """
     for group in groups:
         keep = plan.keep.get(group.name)
-        if keep is None or keep.shape != (group.size,) or keep.dtype != torch.bool:
-            seen = "none" if keep is None else f"{tuple(keep.shape)} {keep.dtype}"
+        if not isinstance(keep, Tensor) or keep.shape != (group.size,) or keep.dtype != torch.bool:
+            tensor = f"{tuple(keep.shape)} {keep.dtype}" if isinstance(keep, Tensor) else None
+            seen = tensor or ("none" if keep is None else repr(keep)[:40])
             raise GroupError(f"group {group.name!r} needs {group.size} booleans for its first structure, got {seen}")
     _check_alive(plan, groups)
     for event in plan.timeline.events:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from ..core.cut import Cut
+from ..core.cut import Cut, cut_of, mark_cut
 from ..core.errors import TrainError
 from ..core.group import Group
 from ..core.names import bare_model
@@ -80,11 +80,15 @@ class Materialised:
 
     All objects stay the same: modules, parameters, buffers, the optimizer and its groups; hooks stay where they hang.
     ``kept`` gives the positions that the present tensors hold, by name and axis; it is empty while the model is whole.
+    ``uncut`` is the structure that was found to leave the model whole, if the last one did. While the model is smaller,
+    it is marked with its cut, so that it can be saved.
     """
 
     model: nn.Module
     groups: Sequence[Group]
     kept: Mapping[str, Axes] = field(default_factory=dict)
+    uncut: Mapping[str, Tensor] | None = None
+    _history: Cut = field(default_factory=Cut)
     _whole: dict[str, Tensor] = field(default_factory=dict)
     _state: dict[tuple[str, str], Tensor] = field(default_factory=dict)
     _sizes: dict[str, Any] = field(default_factory=dict)
@@ -137,7 +141,10 @@ class Materialised:
         """
         fits = {g.name: keep[g.name] for g in self.groups if _fits(g, int(keep[g.name].count_nonzero()))}
         cut = cut_from(bare_model(self.model), self.groups, fits)
-        tensors = tensors_of(self.model)
+        if not cut.kept:
+            self.uncut = keep
+            return
+        tensors, history = tensors_of(self.model), cut_of(self.model)
         self.check_state(optimizer, cut.kept)  # before anything changes
         for name, axes in cut.kept.items():
             tensor = tensors[name]
@@ -151,8 +158,9 @@ class Materialised:
             _renew(tensor, sliced(tensor, axes))
             tensor.grad = gradient
         self._sizes = {key: _value(self.model, key) for key in cut.sizes}
-        self.kept, self._is_new = cut.kept, True
+        self.kept, self.uncut, self._is_new, self._history = cut.kept, None, True, history
         set_sizes(bare_model(self.model), cut)
+        mark_cut(self.model, history.then(cut))
 
     @torch.no_grad()
     def widen(self, optimizer: Optimizer) -> None:
@@ -174,6 +182,7 @@ class Materialised:
             tensor.grad = gradient
         sizes, self.kept, self._whole, self._state, self._sizes = self._sizes, {}, {}, {}, {}
         set_sizes(bare_model(self.model), Cut(sizes=sizes))
+        mark_cut(self.model, self._history)
 
     def spread(self, name: str, tensor: Tensor) -> Tensor:
         """A cut tensor, such as a weight or its gradient, laid over the shape of the whole one, with zeros between."""

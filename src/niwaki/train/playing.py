@@ -74,6 +74,8 @@ def narrow(sparsifier: Sparsifier) -> None:
     if small.kept:
         small.check_new_state(s._optimizer)
         return
+    if small.uncut is s._home:  # a structure that changes is another object
+        return
     small.narrow(s._optimizer, s._home)
     s._body.refit()
 
