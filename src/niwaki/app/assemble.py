@@ -170,7 +170,8 @@ def assemble(settings: Settings, progress: Shown, *, table: LatencyTable | None 
     steps = settings.steps or max(1, round((settings.epochs or 0) * batches.per_epoch))
     optimizer = _optimizer(settings, model)
     few = [batches.at(step) for step in range(4)]
-    groups = at_least(groups_of(model, settings.units, few[0][0][:2]), settings.min_share or 0.0)
+    found = groups_of(model, settings.units, few[0][0][:2], ignore=settings.ignore)
+    groups = at_least(found, settings.min_share or 0.0)
     make = partial(
         make_sparsifier,
         settings.method,

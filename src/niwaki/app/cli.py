@@ -13,7 +13,7 @@ from .causes_command import causes
 from .patterns_command import patterns
 from .predict_command import predict
 from .prune_command import latency_words, prune, sizes_words
-from .shell import Debug, Graph, Json, Quiet
+from .shell import Debug, Graph, Ignore, Json, Quiet
 from .shell import command as _command
 from .shell import console as _console
 from .shell import errors as _errors
@@ -90,6 +90,7 @@ def train(
     data: Annotated[str | None, _option("Address: digits, npz:FILE, imagefolder:DIR, text:FILE, ...")] = None,
     method: Annotated[str | None, _option("dense, static, set, rigl, gmp, acdc, iee (default), halp, smcp.")] = None,
     units: Annotated[str | None, _option("weights, for a budget channels; 4x4, 2:4, heads, all, states.")] = None,
+    ignore: Ignore = None,
     density: Annotated[float | None, _option("Share of the units that stays (0.1, or that of an N:M pattern).")] = None,
     latency: Annotated[float | None, _option("In place of it: the share of the dense latency that may stay.")] = None,
     macs: Annotated[float | None, _option("Likewise of its multiplications; several may be given together.")] = None,
@@ -166,6 +167,7 @@ def inspect(
     allocator: Annotated[str, typer.Option(help="How it is shared out: erk, er, uniform, rows, global.")] = "erk",
     size: Annotated[str | None, typer.Option("--input", help="Size of one input, such as 3x32x32.")] = None,
     units: Units = "weights",
+    ignore: Ignore = None,
     graph: Graph = False,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -177,10 +179,10 @@ def inspect(
         from .structures import KINDS, inspect_structure, show_structure
 
         if units in KINDS:
-            structure = inspect_structure(model, units=units, size=size, graph=graph)
+            structure = inspect_structure(model, units=units, size=size, graph=graph, ignore=ignore or ())
             _say(structure, lambda: show_structure(structure, _console()), as_json, quiet)
             return
-        found = inspect_model(model, density=density, allocator=allocator, size=size, units=units)
+        found = inspect_model(model, density=density, allocator=allocator, size=size, units=units, ignore=ignore or ())
         _say(found, lambda: show(found, _console()), as_json, quiet)
 
 

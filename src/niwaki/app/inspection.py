@@ -73,6 +73,7 @@ def inspect_model(
     allocator: str = "erk",
     size: str | None = None,
     units: str = "weights",
+    ignore: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Take stock of a model.
 
@@ -82,12 +83,13 @@ def inspect_model(
         allocator: how that would be shared out among the layers; all magnitudes ranked together for ``global``.
         size: of one input, such as ``3x32x32``; what the model says of itself if not given.
         units: what would be pruned: ``weights``, ``4x4``, ``2:4``.
+        ignore: names and patterns of what stays whole.
 
     Returns:
         Plain data: totals, a row per layer, and what is left out with the reason.
     """
     model = open_model(address)
-    groups = groups_of(model, units)
+    groups = groups_of(model, units, ignore=ignore)
     parameters = parameters_of(model)
     total = sum(p.numel() for p in parameters.values())
     not_zero = {name: int(p.count_nonzero()) for name, p in parameters.items()}

@@ -120,7 +120,9 @@ def _also(model: nn.Module) -> list[str]:
     return [name for name, parameter in model.named_parameters() if parameter.dim() > 1]
 
 
-def groups_of(model: nn.Module, units: str, example: Tensor | None = None, *, graph: bool = False) -> Sequence[Group]:
+def groups_of(
+    model: nn.Module, units: str, example: Tensor | None = None, *, graph: bool = False, ignore: Sequence[str] = ()
+) -> Sequence[Group]:
     """The groups that a run prunes.
 
     Args:
@@ -128,23 +130,26 @@ def groups_of(model: nn.Module, units: str, example: Tensor | None = None, *, gr
         units: ``weights``, ``4x4``, ``2:4``, ``channels``, ``heads``, ``all`` of both, ``states``.
         example: an input of the model, with which channels and heads are found.
         graph: also those that only a graph made of the model can lose.
+        ignore: names and patterns of what stays whole.
 
     Returns:
         The groups.
 
     Raises:
-        AddressError: none of these forms, or no example where one is needed.
+        AddressError: none of these forms, no example where one is needed, or states, of which none can be ignored.
         GroupError: the model has no units of this kind.
     """
     structure = importlib.import_module("niwaki.structure")
-    if units in ("weights", "states"):
-        more = {"also": _also(model)} if units == "weights" else {}
-        declared: Sequence[Group] = getattr(structure, units)(model, **more)
-        return declared
+    if units == "states":
+        if ignore:
+            raise AddressError("--ignore names layers, and states are found by the model; leave it out")
+        return structure.states(model)  # type: ignore[no-any-return]
+    if units == "weights":
+        return structure.weights(model, also=_also(model), ignore=ignore)  # type: ignore[no-any-return]
     if units in STRUCTURES:
         if example is None:
             raise AddressError(f"{units} are found by following an input; give its size, such as --input 3x32x32")
-        found: Groups = getattr(structure, STRUCTURES[units])(model, example, graph=graph)
+        found: Groups = getattr(structure, STRUCTURES[units])(model, example, graph=graph, ignore=ignore)
         if not found:
             reasons = "; ".join(f"{name}: {why}" for name, why in list(found.left_out.items())[:4])
             raise GroupError(f"{type(model).__name__} has no {units} that can be cut ({reasons})")
@@ -157,9 +162,9 @@ def groups_of(model: nn.Module, units: str, example: Tensor | None = None, *, gr
         )
     first, second = int(form[1]), int(form[3])
     if form[2] == "x":
-        blocks: Sequence[Group] = structure.blocks(model, (first, second), also=_also(model))
+        blocks: Sequence[Group] = structure.blocks(model, (first, second), also=_also(model), ignore=ignore)
         return blocks
-    patterns: Sequence[Group] = structure.n_of_m(model, first, second, also=_also(model))
+    patterns: Sequence[Group] = structure.n_of_m(model, first, second, also=_also(model), ignore=ignore)
     return patterns
 
 

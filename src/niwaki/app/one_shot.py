@@ -107,7 +107,8 @@ def _cut(request: Request, model: nn.Module, data: Data | None, progress: Shown)
         raise TrainError(
             "an example is needed to follow the model; give --data, or the size of an input: --input 3x32x32"
         )
-    groups = at_least(groups_of(model, request.units, example, graph=request.graph), request.min_share)
+    found = groups_of(model, request.units, example, graph=request.graph, ignore=request.ignore)
+    groups = at_least(found, request.min_share)
     criterion = _criterion(request, has_data=seen is not None)
     plan = planner(request, model, groups, example, progress)
     generator = torch.Generator().manual_seed(request.seed)

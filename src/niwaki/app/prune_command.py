@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from .shell import Debug, Graph, Json, Quiet, command, errors, option, say
+from .shell import Debug, Graph, Ignore, Json, Quiet, command, errors, option, say
 
 
 def prune(
@@ -15,6 +15,7 @@ def prune(
     *,
     data: Annotated[str | None, option("Address: digits, npz:FILE, ...; without data, weights alone decide.")] = None,
     units: Annotated[str, option("channels (default), heads, all of both, states; weights, 4x4, 2:4.")] = "channels",
+    ignore: Ignore = None,
     graph: Graph = False,
     criterion: Annotated[str | None, option("Its name: magnitude; for channels with data, group_fisher.")] = None,
     density: Annotated[float | None, option("Share that stays (0.5, or that of an N:M pattern).")] = None,
@@ -53,9 +54,9 @@ def prune(
     _run(given, (save, onnx, report), overwrite, (as_json, quiet, debug))
 
 
-_ASKED = {"model", "data", "units", "criterion", "density", "share_of", "allocate", "normalise", "batches", "batch",
-          "reestimate", "finetune", "lr", "graph", "size", "seed", "threads", "device", "latency", "macs", "parameters",
-          "backend", "table", "save_table", "latency_batch", "min_share"}  # fmt: skip
+_ASKED = {"model", "data", "units", "ignore", "criterion", "density", "share_of", "allocate", "normalise", "batches",
+          "batch", "reestimate", "finetune", "lr", "graph", "size", "seed", "threads", "device", "latency", "macs",
+          "parameters", "backend", "table", "save_table", "latency_batch", "min_share"}  # fmt: skip
 
 
 def _run(
@@ -68,6 +69,7 @@ def _run(
     with errors(debug):
         from .one_shot import prune_and_write
 
+        given["ignore"] = given["ignore"] or ()
         given |= {name: given[name] and str(given[name]) for name in ("table", "save_table")}
         result = prune_and_write(given, places, command(), overwrite=overwrite, quiet=quiet or as_json)
         say(result, lambda: typer.echo(_summary(result)), as_json, quiet)

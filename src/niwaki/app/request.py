@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..allocate.ranked import Normalise
@@ -49,6 +50,7 @@ class Request:
         data: their address; without data the criterion sees weights alone, and nothing is evaluated.
         units: ``channels``, ``heads``, ``all`` of both, ``states``; ``weights``, blocks such as ``4x4`` and patterns
             such as ``2:4`` leave zeros in their places.
+        ignore: names and patterns of what stays whole, such as ``fc`` or ``layer4.*``.
         graph: also cut what the model's own code cannot lose, by writing it down as a graph of operators.
         criterion: its name; `usual_criterion` if nobody says.
         density: the share that stays; if nothing is asked 0.5, or what an N:M pattern has.
@@ -78,6 +80,7 @@ class Request:
     model: str
     data: str | None = None
     units: str = "channels"
+    ignore: Sequence[str] = ()
     graph: bool = False
     criterion: str | None = None
     density: float | None = None

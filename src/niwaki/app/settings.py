@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
@@ -26,6 +26,7 @@ class Settings:
         data: their address.
         method: a name from `niwaki.app.methods.METHODS`.
         units: what is pruned: ``weights``, blocks such as ``4x4``, patterns such as ``2:4``, ``channels``, ``heads``.
+        ignore: names and patterns of what stays whole, such as ``fc`` or ``layer4.*``.
         density: the share that stays; if nothing is asked 0.1, or what an N:M pattern has.
         latency: in place of it, the share of the dense model's latency that may stay.
         macs: likewise of its multiplications; several costs may be given together.
@@ -55,6 +56,7 @@ class Settings:
     data: str
     method: str = "iee"
     units: str = "weights"
+    ignore: Sequence[str] = ()
     density: float | None = None
     latency: float | None = None
     macs: float | None = None

@@ -20,6 +20,10 @@ Graph = Annotated[
     bool,
     typer.Option("--graph", help="Also what the model's own code cannot lose; the result is a graph of operators."),
 ]
+Ignore = Annotated[
+    list[str] | None,
+    typer.Option(help="A layer, tensor or pattern to leave whole: fc, 'layer4.*'; once for each."),
+]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 
 _ERRORS = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from rich.console import Console
@@ -19,7 +20,9 @@ KINDS = ("channels", "heads", "all", "states")
 _SHOWN = 6
 
 
-def inspect_structure(address: str, *, units: str, size: str | None = None, graph: bool = False) -> dict[str, Any]:
+def inspect_structure(
+    address: str, *, units: str, size: str | None = None, graph: bool = False, ignore: Sequence[str] = ()
+) -> dict[str, Any]:
     """Take stock of what moves together.
 
     Args:
@@ -27,6 +30,7 @@ def inspect_structure(address: str, *, units: str, size: str | None = None, grap
         units: one of `KINDS`.
         size: of one input, such as ``3x32x32``; what the model says of itself if not given.
         graph: also the groups that only a graph made of the model can lose.
+        ignore: names and patterns of what stays whole.
 
     Returns:
         Plain data: a row per group with the tensors it lies in, and what is left out with the reason.
@@ -37,7 +41,7 @@ def inspect_structure(address: str, *, units: str, size: str | None = None, grap
     if units not in KINDS:
         raise AddressError(f"the units {units!r} are none of {', '.join(KINDS)}")
     model = open_model(address)
-    groups = groups_of(model, units, example_of(model, size, [address]), graph=graph)
+    groups = groups_of(model, units, example_of(model, size, [address]), graph=graph, ignore=ignore)
     parameters = parameters_of(model)
     rows = []
     for group in groups:
