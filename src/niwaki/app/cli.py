@@ -121,16 +121,16 @@ def train(
     debug: Debug = False,
 ) -> None:
     """Train a model with a method, and write a run folder: settings, metrics, checkpoint, result, report."""
-    given = {name: value for name, value in locals().items() if name not in _NOT_SETTINGS and value is not None}
     with _errors(debug):
-        result = _trained(given, switches, out, _command(), resume=resume, overwrite=overwrite, quiet=quiet)
+        result = _trained(dict(locals()), switches, out, _command(), resume=resume, overwrite=overwrite, quiet=quiet)
         _say({"out": str(out), **result}, lambda: typer.echo(_summary(result, out)), as_json, quiet)
 
 
-def _trained(*args: Any, **kwargs: Any) -> dict[str, Any]:
+def _trained(asked: dict[str, Any], *args: Any, **kwargs: Any) -> dict[str, Any]:
     from .training import train_command
 
-    return train_command(*args, **kwargs)
+    given = {name: value for name, value in asked.items() if name not in _NOT_SETTINGS and value is not None}
+    return train_command(given, *args, **kwargs)
 
 
 _NOT_SETTINGS = {"out", "switches", "resume", "overwrite", "as_json", "quiet", "debug"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from ..allocate import at_least
 from ..core.errors import TrainError
+from ..core.group import Group
 from ..criteria import Normalised, Taylor
 from ..measure import count_flops
 from ..measure.environment import device_of
@@ -98,6 +99,11 @@ def _criterion(request: Request, *, has_data: bool) -> Any:
     return Normalised(criterion, request.normalise)
 
 
+def _groups(request: Request, model: nn.Module, example: Tensor) -> Sequence[Group]:
+    found = groups_of(model, request.units, example, graph=request.graph, ignore=request.ignore)
+    return at_least(found, request.min_share)
+
+
 def _cut(request: Request, model: nn.Module, data: Data | None, progress: Shown) -> Shot:
     begun = time.perf_counter()
     batches = None if data is None else Batches(data, request.batch, request.seed)
@@ -107,8 +113,7 @@ def _cut(request: Request, model: nn.Module, data: Data | None, progress: Shown)
         raise TrainError(
             "an example is needed to follow the model; give --data, or the size of an input: --input 3x32x32"
         )
-    found = groups_of(model, request.units, example, graph=request.graph, ignore=request.ignore)
-    groups = at_least(found, request.min_share)
+    groups = _groups(request, model, example)
     criterion = _criterion(request, has_data=seen is not None)
     plan = planner(request, model, groups, example, progress)
     generator = torch.Generator().manual_seed(request.seed)

@@ -50,8 +50,7 @@ def prune(
     debug: Debug = False,
 ) -> None:
     """Cut channels, heads or states in one shot, or put zeros for weights: score, rank, prove, mend, save."""
-    given = {name: value for name, value in locals().items() if name in _ASKED}
-    _run(given, (save, onnx, report), overwrite, (as_json, quiet, debug))
+    _run(dict(locals()), (save, onnx, report), overwrite, (as_json, quiet, debug))
 
 
 _ASKED = {"model", "data", "units", "ignore", "criterion", "density", "share_of", "allocate", "normalise", "batches",
@@ -69,7 +68,7 @@ def _run(
     with errors(debug):
         from .one_shot import prune_and_write
 
-        given["ignore"] = given["ignore"] or ()
+        given = {name: given[name] for name in _ASKED} | {"ignore": given["ignore"] or ()}
         given |= {name: given[name] and str(given[name]) for name in ("table", "save_table")}
         result = prune_and_write(given, places, command(), overwrite=overwrite, quiet=quiet or as_json)
         say(result, lambda: typer.echo(_summary(result)), as_json, quiet)
