@@ -13,13 +13,14 @@ from .svg import Frame, tag, text, width_of
 
 @dataclass(frozen=True)
 class Axis:
-    """What an axis says: its name, how its numbers are written, and its ends where they are fixed."""
+    """What an axis says: its name, how its numbers are written, its fixed ends, and the most there can be."""
 
     label: str
     show: Callable[..., str] = plain
     low: float | None = None
     high: float | None = None
     log: bool = False
+    most: float | None = None
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,9 @@ def span(axis: Axis, values: Iterable[float], room: float = 0.05) -> tuple[float
 
     Returns:
         The lowest and the highest value of the axis, which always differ.
+
+    >>> [round(end, 3) for end in span(Axis("accuracy", most=1.0), [0.98])]
+    [0.882, 1.006]
     """
     found = [v for v in values if math.isfinite(v)] or [1.0]
     low = min(found) if axis.low is None else axis.low
@@ -93,6 +97,8 @@ def span(axis: Axis, values: Iterable[float], room: float = 0.05) -> tuple[float
     else:
         pad = (high - low) * room if high > low else abs(high) * 0.1 or 1.0
         padded = low - pad, high + pad
+        if axis.most is not None:  # a little room for a mark at the most, and no tick beyond
+            padded = padded[0], min(padded[1], axis.most + room * (axis.most - padded[0]))
     low = padded[0] if axis.low is None else axis.low
     high = padded[1] if axis.high is None else axis.high
     return (low, high) if high > low else (low, low + 1.0)

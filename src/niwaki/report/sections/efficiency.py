@@ -60,7 +60,7 @@ def _figure(some: list[tuple[Cohort, Dot]], facts: Facts, heading: str) -> Figur
         "; ".join(f"{dot.name}: {percent(dot.y)} for {compact(dot.x, 'FLOPs')}" for dot in dots[:12]),
         dots,
         Axis("training FLOPs" + (", logarithmic" if wide else ""), compact, log=wide),
-        Axis(facts.result, share),
+        Axis(facts.result, share, most=1.0),
     )
     caption = "Up is better, left is cheaper. Each mark is the mean over seeds"
     caption += ", the bar reaches from the lowest to the highest seed." if any(d.seeds for d in dots) else "."

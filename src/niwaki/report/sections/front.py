@@ -119,7 +119,8 @@ def _front(place: tuple[tuple[str, str], str], points: Sequence[_Point], facts: 
     chart = ScatterChart(
         f"Latency against {facts.result}",
         "; ".join(f"{dot.name}: {percent(dot.y)} at {share(dot.x)} of the dense latency" for dot in dots[:12]),
-        dots, Axis("measured latency, share of the dense network's", share), Axis(facts.result, share), front=True,
+        dots, Axis("measured latency, share of the dense network's", share), Axis(facts.result, share, most=1.0),
+        front=True,
     )  # fmt: skip
     caption = "Up is better, left is faster. The stairs join what no other point beats in both. "
     caption += "Lines across are the 95\N{NO-BREAK SPACE}% interval of the latency"

@@ -98,7 +98,7 @@ def _accuracy(facts: Facts, low: float | None) -> Topic:
     caption = "Accuracy on data not trained on, of the network as it would be delivered at that step."
     if low is not None:
         caption += f" What lies below {percent(low, 0)} is cut off; the table has it."
-    x, y = Axis("step", step_words, low=0.0), Axis(facts.way, share, low=low)
+    x, y = Axis("step", step_words, low=0.0), Axis(facts.way, share, low=low, most=1.0)
     return Topic(f"{facts.way} over steps", caption, x, y, _over_steps, marks=True, staged=True)
 
 
@@ -143,7 +143,7 @@ def _spending(known: Sequence[Cohort], facts: Facts, low: float | None) -> Topic
     begin = 0.8 * min(seen) if seen else None if log else 0.0
     axis = Axis("training FLOPs spent" + (", logarithmic" if log else ""), compact, low=begin, log=log)
     caption = "The same accuracies against what had been spent by then: left is cheaper."
-    y = Axis(facts.way, share, low=low)
+    y = Axis(facts.way, share, low=low, most=1.0)
     return Topic(f"{facts.way} over training FLOPs", caption, axis, y, _over_flops, marks=True)
 
 
