@@ -12,6 +12,7 @@ from torch import nn
 from niwaki.core import TrainError
 from niwaki.measure import Timing, Timings, skip_zeros, skipping
 from niwaki.measure.skipping_layers import SkippingConvolution, SkippingProduct
+from tests.structure.computed_layers import X, network
 
 pytestmark = pytest.mark.skipif(not torch.backends.mkl.is_available(), reason="this torch has no MKL")
 
@@ -105,6 +106,16 @@ def test_examples_as_arguments_and_keywords(verdicts):
         made = skip_zeros(net, example)
         assert any(choice.skips for choice in made.layers)
         torch.testing.assert_close(made.model(x), net.eval()(x))
+
+
+def test_weights_that_are_computed_before_every_pass_are_no_hindrance(verdicts):
+    net = network("weight norm").eval()
+    thinned(net[4])
+    expected = net(X)
+    made = skip_zeros(net, X)
+    assert any(choice.skips for choice in made.layers)
+    torch.testing.assert_close(made.model(X), expected)
+    assert torch.equal(net(X), expected)
 
 
 def test_layers_are_left_alone_by_name(verdicts):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import importlib.util
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
@@ -16,6 +15,7 @@ from ..core.errors import AddressError, TrainError
 from ..measure import Timings, latency
 from ..signals.forward import evaluating
 from ..store import export_onnx
+from ..structure.shrink import copied
 from .addresses import near
 
 BACKENDS = ("eager", "compile", "onnxruntime")
@@ -42,7 +42,7 @@ def check_backend(name: str, known: Sequence[str] = BACKENDS) -> None:
 
 def _session(model: nn.Module, inputs: Tensor, threads: int) -> Callable[[object], object]:
     onnxruntime = importlib.import_module("onnxruntime")
-    whole = copy.deepcopy(model).cpu()
+    whole = copied(model).cpu()
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1

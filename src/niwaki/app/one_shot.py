@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -24,6 +23,7 @@ from ..signals import score
 from ..store import export_onnx, save, save_program
 from ..store.files import check_empty
 from ..structure import Outcome, outcome, verify
+from ..structure.shrink import copied
 from .assemble import device_named, versions
 from .batches import Batches
 from .bottlenecks import bottlenecks
@@ -55,7 +55,7 @@ class Shot:
 
 
 def _macs(model: nn.Module, example: Tensor) -> int:
-    return round(count_flops(copy.deepcopy(model).eval(), (example[:1],)).total / 2)
+    return round(count_flops(copied(model).eval(), (example[:1],)).total / 2)
 
 
 def cut(request: Request, progress: Shown | None = None) -> Shot:

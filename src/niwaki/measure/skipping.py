@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ..core.computed import detached
 from ..core.errors import TrainError
 from ..core.gaps import gap, largest, tensors_in
 from ..core.names import bare_model
@@ -174,7 +175,8 @@ def skip_zeros(
     >>> skip_zeros(layer, torch.ones(1, 8)).layers[0].why
     'too few of its weights are zero'
     """
-    fast = copy.deepcopy(bare_model(model)).eval()
+    bare = bare_model(model)
+    fast = copy.deepcopy(bare, detached(bare)).eval()
     layers = {name: layer for name, layer in _candidates(fast).items() if name not in ignore}
     seen, outputs = _inputs_of(fast, layers, example)
     choices = []

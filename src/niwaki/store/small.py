@@ -21,10 +21,10 @@ import torch
 from torch import Tensor, nn
 
 from .. import __version__
+from ..core.computed import compute_anew, detached
 from ..core.cut import Cut, cut_of, mark_cut
 from ..core.errors import NiwakiError, StoreError
 from ..core.names import bare_model
-from ..structure.computed import compute_anew, detached
 from ..structure.cutting import owner_of
 from ..structure.rewritten import FIXED
 from ..structure.shrink import apply_cut

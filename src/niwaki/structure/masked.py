@@ -8,10 +8,10 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
+from ..core.computed import compute_anew
 from ..core.gates import tensor_masks
 from ..core.group import Group, check_groups
 from ..core.names import bare_model, parameters_of
-from .computed import compute_anew
 from .cutting import check_rows
 from .shrink import copied
 

@@ -9,12 +9,12 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from ..core.computed import detached
 from ..core.cut import Cut, cut_of, mark_cut
 from ..core.errors import GroupError
 from ..core.group import Group
 from ..core.names import bare_model, parameters_of
 from .attention import even_out, is_uneven
-from .computed import detached
 from .cutting import check_rows, cut_from, modules_of, owner_of, tensors_of
 from .surgery import Cuts, ready_optimizer, sliced
 
