@@ -15,6 +15,7 @@ from niwaki.core import SignalError, TrainError
 from tests.train.loops import OPTIMIZERS, batch, mlp, train
 
 CYCLE: dict[str, Any] = {"density": 0.3, "steps": 40, "H": 4, "J": 3, "Q": 3}
+SWITCHES: dict[str, dict[str, Any]] = {"iee": CYCLE, "rigl": {"density": 0.3, "steps": 40, "every": 5}}
 SHAPE = (12,)
 
 
@@ -25,12 +26,11 @@ class Own(torch.optim.SGD):
         return super().step(closure)
 
 
-def _run(kind, method, *, steps=40, closure=False):
+def _run(kind, method, *, closure):
     model = mlp()
     optimizer = kind(model.parameters(), lr=0.05, momentum=0.9)
-    sparsifier = getattr(nw, method)(model, nw.weights(model), **(CYCLE if method == "iee" else {"density": 0.3}), **(
-        {} if method == "iee" else {"steps": 40, "every": 5})).attach(optimizer)  # fmt: skip
-    for step in range(steps):
+    sparsifier = getattr(nw, method)(model, nw.weights(model), **SWITCHES[method]).attach(optimizer)
+    for step in range(40):
         x, y = batch(step, SHAPE)
 
         def loss(x=x, y=y):
@@ -86,12 +86,12 @@ def test_an_update_that_raises_leaves_no_scaled_learning_rate(kind):
     assert optimizer.param_groups[0]["lr"] == 0.1
 
 
-def _pair(optimizers=1):
+def _pair():
     model = mlp()
     one, two = nw.weights(model, ignore=["2", "4"]), nw.weights(model, ignore=["0"])
-    first = torch.optim.SGD(model.parameters(), lr=0.1)
-    sparsifiers = [nw.iee(model, groups, **CYCLE, explore_rate=0.5).attach(first) for groups in (one, two)]
-    return model, first, sparsifiers
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    sparsifiers = [nw.iee(model, groups, **CYCLE, explore_rate=0.5).attach(optimizer) for groups in (one, two)]
+    return model, optimizer, sparsifiers
 
 
 def test_two_that_explore_at_once_both_learn_at_their_rate_and_the_rest_stands_still():

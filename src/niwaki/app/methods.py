@@ -144,8 +144,9 @@ def groups_of(
         if ignore:
             raise AddressError("--ignore names layers, and states are found by the model; leave it out")
         return structure.states(model)  # type: ignore[no-any-return]
+    chosen = {"also": _also(model), "ignore": ignore}
     if units == "weights":
-        return structure.weights(model, also=_also(model), ignore=ignore)  # type: ignore[no-any-return]
+        return structure.weights(model, **chosen)  # type: ignore[no-any-return]
     if units in STRUCTURES:
         if example is None:
             raise AddressError(f"{units} are found by following an input; give its size, such as --input 3x32x32")
@@ -162,10 +163,8 @@ def groups_of(
         )
     first, second = int(form[1]), int(form[3])
     if form[2] == "x":
-        blocks: Sequence[Group] = structure.blocks(model, (first, second), also=_also(model), ignore=ignore)
-        return blocks
-    patterns: Sequence[Group] = structure.n_of_m(model, first, second, also=_also(model), ignore=ignore)
-    return patterns
+        return structure.blocks(model, (first, second), **chosen)  # type: ignore[no-any-return]
+    return structure.n_of_m(model, first, second, **chosen)  # type: ignore[no-any-return]
 
 
 def parse_switches(pairs: Sequence[str]) -> dict[str, Any]:

@@ -8,7 +8,6 @@ tensors of one model are there, and `load` finds them.
 from __future__ import annotations
 
 import contextlib
-import copy
 import hashlib
 import platform
 import re
@@ -21,13 +20,13 @@ import torch
 from torch import Tensor, nn
 
 from .. import __version__
-from ..core.computed import compute_anew, detached
+from ..core.computed import compute_anew
 from ..core.cut import Cut, cut_of, mark_cut
-from ..core.errors import NiwakiError, StoreError
+from ..core.errors import GroupError, NiwakiError, StoreError
 from ..core.names import bare_model
 from ..structure.cutting import owner_of
 from ..structure.rewritten import FIXED
-from ..structure.shrink import apply_cut
+from ..structure.shrink import apply_cut, copied
 from .architecture import Description, check_architecture, describe_dense, digest, extra_states, named_tensors
 from .encode import decode, encode
 from .files import WRITING, beside, check_empty, settle, sweep, write_file
@@ -164,15 +163,16 @@ def _read_contents(folder: Path, plan: Mapping[str, Any]) -> dict[str, Any]:
 def _skeleton(model: nn.Module) -> nn.Module:
     # Parameters and buffers without contents: nothing of the dense model's values can remain in the smaller one, and
     # the dense model may be on the meta device as well.
-    memo: dict[int, Any] = detached(model)
+    memo: dict[int, Any] = {}
     for _, _, _, tensor in named_tensors(model):
         empty = torch.empty_like(tensor, device="meta")
         memo[id(tensor)] = nn.Parameter(empty, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else empty
         vars(memo[id(tensor)]).update(vars(tensor))  # marks such as "no weight decay"
     try:
-        return copy.deepcopy(model, memo)
-    except (RuntimeError, TypeError) as error:
-        raise StoreError(f"{type(model).__name__} cannot be copied ({error}); build it anew before loading") from error
+        return copied(model, memo)
+    except GroupError as error:
+        why = error.__cause__
+        raise StoreError(f"{type(model).__name__} cannot be copied ({why}); build it anew before loading") from why
 
 
 def _check_sizes(model: nn.Module, cut: Cut, where: Path) -> None:

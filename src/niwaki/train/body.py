@@ -209,7 +209,10 @@ class Body:
         for name, tensor in self.copy.items():
             if name in born:
                 tensor.copy_(torch.where(born[name].to(tensor.device), self.tensors[name].to(tensor), tensor))
-            tensor.masked_fill_(~self.home[name].to(tensor.device), 0)
+            self._bare(name, tensor)
+
+    def _bare(self, name: str, tensor: Tensor) -> None:
+        tensor.masked_fill_(~self.home[name].to(tensor.device), 0)
 
     @torch.no_grad()
     def undress(self) -> list[tuple[Tensor, Tensor]]:
@@ -217,7 +220,7 @@ class Body:
         saved = []
         for name, tensor in (*self.tensors.items(), *self.copy.items()):
             saved.append((tensor.detach(), tensor.detach().clone()))
-            tensor.masked_fill_(~self.home[name].to(tensor.device), 0)
+            self._bare(name, tensor)
         return saved
 
     def seen(self, *, ghosts: bool) -> dict[str, Tensor]:
