@@ -24,9 +24,10 @@ def _batch():
     return torch.randn(5, 3), torch.randint(0, 2, (5,))
 
 
-def _fails(match, *args, **kwargs):
-    with pytest.raises(SignalError, match=match):
+def _refusal(*args, **kwargs):
+    with pytest.raises(SignalError) as caught:
         collect(_model(), *args, **kwargs)
+    return str(caught.value)
 
 
 @pytest.mark.parametrize("kind", ["grad", "grad_sq", "grad_batches_sq", "hessian_grad", "flow", "input_norm"])
@@ -34,19 +35,27 @@ def test_no_batches_left(kind):
     exhausted = iter([_batch()])
     list(exhausted)
     match = "there were no batches: they are empty, or an iterator .* give a list"
-    _fails(match, [], LOSS, needs={kind})
-    _fails(match, exhausted, LOSS, needs={kind})
+    assert re.search(match, _refusal([], LOSS, needs={kind}))
+    assert re.search(match, _refusal(exhausted, LOSS, needs={kind}))
 
 
 def test_what_is_missing():
-    _fails("'grad_sq' is a derivative of the loss; pass loss=", [_batch()], needs={"grad_sq", "weight"})
-    _fails("'grad' needs batches=", None, LOSS, needs={"grad"})
-    _fails("'flow' needs batches=", needs={"flow"})
-    _fails(r"'noise' is random; pass generator=torch\.Generator\(\)\.manual_seed\(0\)", needs={"noise"})
-    _fails("'hessian_diag' is random; pass generator=", [_batch()], LOSS, needs={"hessian_diag"})
-    _fails("'gate_hessian_diag' is random; pass generator=", [_batch()], LOSS, needs={"gate_hessian_diag"})
-    _fails("'input_norm' needs batches=", needs={"input_norm"})
-    _fails("give loss=, .* or step=, .* but not both", [_batch()], LOSS, step=lambda m, b: b, needs={"grad"})
+    assert re.search(
+        "'grad_sq' is a derivative of the loss; pass loss=", _refusal([_batch()], needs={"grad_sq", "weight"})
+    )
+    assert re.search("'grad' needs batches=", _refusal(None, LOSS, needs={"grad"}))
+    assert re.search("'flow' needs batches=", _refusal(needs={"flow"}))
+    assert re.search(
+        r"'noise' is random; pass generator=torch\.Generator\(\)\.manual_seed\(0\)", _refusal(needs={"noise"})
+    )
+    assert re.search("'hessian_diag' is random; pass generator=", _refusal([_batch()], LOSS, needs={"hessian_diag"}))
+    assert re.search(
+        "'gate_hessian_diag' is random; pass generator=", _refusal([_batch()], LOSS, needs={"gate_hessian_diag"})
+    )
+    assert re.search("'input_norm' needs batches=", _refusal(needs={"input_norm"}))
+    assert re.search(
+        "give loss=, .* or step=, .* but not both", _refusal([_batch()], LOSS, step=lambda m, b: b, needs={"grad"})
+    )
 
 
 ONE = _batch()
@@ -65,7 +74,7 @@ NO_BATCHES = {
 def test_what_cannot_be_read_batch_by_batch(words):
     model, batches = _model(), NO_BATCHES[words]
     match = re.escape(f"batches= {words}")
-    _fails(match, batches, LOSS, needs={"grad"})
+    assert re.search(match, _refusal(batches, LOSS, needs={"grad"}))
     with pytest.raises(SignalError, match=match):
         score(Taylor(), model, weights(model), batches, LOSS, per_batch=True)
     with pytest.raises(SignalError, match=match):
@@ -83,7 +92,7 @@ def test_what_cannot_be_read_batch_by_batch(words):
     ],
 )
 def test_what_cannot_be_called(wrong, words):
-    _fails(words, [_batch()], needs={"grad"}, **wrong)
+    assert re.search(words, _refusal([_batch()], needs={"grad"}, **wrong))
     with pytest.raises(SignalError, match=words):
         probe([_batch()], **wrong)
 
@@ -107,16 +116,21 @@ def test_batches_may_come_from_anything_that_gives_them():
 
 def test_signals_of_units_want_the_units():
     match = "the signal 'gate_grad_sq' is measured per unit and needs to know the units; pass tensors=groups"
-    _fails(match, [_batch()], LOSS, needs={"gate_grad_sq"})
-    _fails(match, [_batch()], LOSS, needs={"gate_grad_sq"}, tensors=["0.weight"])
+    assert re.search(match, _refusal([_batch()], LOSS, needs={"gate_grad_sq"}))
+    assert re.search(match, _refusal([_batch()], LOSS, needs={"gate_grad_sq"}, tensors=["0.weight"]))
     with pytest.raises(SignalError, match="'gate_grad_sq' was not collected for group 'c' "):
         collect(_model(), needs={"weight"}).of("gate_grad_sq", "c")
 
 
 def test_unknown_names():
-    _fails("nobody knows how to collect 'gard'; known signals: flow, .* grad, .*signals.merged", needs={"gard"})
-    _fails("Sequential has no parameter '1.weight'; it has: 0.weight, 0.bias", needs={"weight"}, tensors=["1.weight"])
-    _fails("Sequential has no parameters to measure", needs={"weight"}, tensors=[])
+    assert re.search(
+        "nobody knows how to collect 'gard'; known signals: flow, .* grad, .*signals.merged", _refusal(needs={"gard"})
+    )
+    assert re.search(
+        "Sequential has no parameter '1.weight'; it has: 0.weight, 0.bias",
+        _refusal(needs={"weight"}, tensors=["1.weight"]),
+    )
+    assert re.search("Sequential has no parameters to measure", _refusal(needs={"weight"}, tensors=[]))
     with pytest.raises(SignalError, match="ReLU has no parameters to measure; it has: none"):
         collect(nn.ReLU(), needs={"weight"})
 
@@ -131,14 +145,20 @@ def test_groups_of_another_model():
 
 def test_batches_of_the_wrong_form():
     x, y = _batch()
-    _fails(r"a batch must be a pair \(inputs, target\), not a Tensor; or give step=", [x], LOSS, needs={"grad"})
-    _fails(r"must be a pair \(inputs, target\), not a tuple of 3", [(x, y, y)], LOSS, needs={"grad"})
-    _fails("a batch of type str holds no tensor whose first axis could count", ["x"], step=len, needs={"grad"})
-    _fails("a batch holds no samples; leave empty batches out", [(x[:0], y[:0])], LOSS, needs={"grad"})
-    _fails(
-        "'flow' feeds ones into the network, and these inputs are no floating-point",
-        [(torch.zeros(2, 3, dtype=torch.long), y)], needs={"flow"},
-    )  # fmt: skip
+    assert re.search(
+        r"a batch must be a pair \(inputs, target\), not a Tensor; or give step=", _refusal([x], LOSS, needs={"grad"})
+    )
+    assert re.search(
+        r"must be a pair \(inputs, target\), not a tuple of 3", _refusal([(x, y, y)], LOSS, needs={"grad"})
+    )
+    assert re.search(
+        "a batch of type str holds no tensor whose first axis could count", _refusal(["x"], step=len, needs={"grad"})
+    )
+    assert re.search(
+        "a batch holds no samples; leave empty batches out", _refusal([(x[:0], y[:0])], LOSS, needs={"grad"})
+    )
+    found = _refusal([(torch.zeros(2, 3, dtype=torch.long), y)], needs={"flow"})
+    assert re.search("'flow' feeds ones into the network, and these inputs are no floating-point", found)
 
 
 def test_losses_that_are_none():
@@ -151,9 +171,11 @@ def test_losses_that_are_none():
         return LOSS(output.detach(), target)
 
     for kind in ("grad", "grad_sq", "hessian_grad"):
-        _fails("the loss must be one number, .* got shape", [(x, y)], each, needs={kind})
-        _fails("the loss does not depend on the measured parameters", [(x, y)], detached, needs={kind})
-    _fails("the loss must be one number, .* got float", [(x, y)], lambda o, t: 1.0, needs={"grad"})
+        assert re.search("the loss must be one number, .* got shape", _refusal([(x, y)], each, needs={kind}))
+        assert re.search(
+            "the loss does not depend on the measured parameters", _refusal([(x, y)], detached, needs={kind})
+        )
+    assert re.search("the loss must be one number, .* got float", _refusal([(x, y)], lambda o, t: 1.0, needs={"grad"}))
 
 
 def test_a_wrong_model_is_reported_as_it_is_and_not_hidden_by_the_loop():
@@ -179,12 +201,15 @@ def test_batch_norm_without_running_statistics_has_no_single_samples():
 
 def test_too_few_draws():
     generator = torch.Generator()
-    _fails("at least one draw of signs, not 0", [_batch()], LOSS, needs={"hessian_diag"}, generator=generator, draws=0)
+    assert re.search(
+        "at least one draw of signs, not 0",
+        _refusal([_batch()], LOSS, needs={"hessian_diag"}, generator=generator, draws=0),
+    )
 
 
 @pytest.mark.accelerator
 def test_a_generator_on_the_device():
-    _fails("drawn on the CPU, .* lives on cuda", needs={"noise"}, generator=torch.Generator("cuda"))
+    assert re.search("drawn on the CPU, .* lives on cuda", _refusal(needs={"noise"}, generator=torch.Generator("cuda")))
 
 
 def test_a_probe_reads_again_and_again():

@@ -2,6 +2,7 @@
 
 import copy
 import random
+import re
 
 import numpy as np
 import pytest
@@ -110,14 +111,16 @@ def test_a_scaler_and_a_compiled_model_come_along(tmp_path):
     assert torch.equal(other[0].weight, model[0].weight)
 
 
-def _refused(folder, message, model, optimizer, scheduler, counter, **changed):
+def _refusal(folder, model, optimizer, scheduler, counter, **changed):
+    """What is said, once it is sure that nothing was touched."""
     things = {"model": model, "optimizer": optimizer, "scheduler": scheduler, "sparsifier": counter, **changed}
     live = [thing for thing in things.values() if thing is not None]
     before, generator = state_of(*live), torch.get_rng_state()
-    with pytest.raises(StoreError, match=message):
+    with pytest.raises(StoreError) as caught:
         load_training(folder, **things)
     assert is_equal(before, state_of(*live))
     assert torch.equal(generator, torch.get_rng_state())
+    return str(caught.value)
 
 
 @pytest.fixture
@@ -129,48 +132,50 @@ def saved(tmp_path):
 
 
 def test_a_checkpoint_of_another_model_is_refused(saved):
-    _refused(
-        saved,
+    message = (
         r"checkpoint.json is a checkpoint of another model, 7 of 9 names differ: '0.weight' is float32\[4, 3\] there "
-        r"and float32\[5, 3\] here, .*, \.\.\.; build the model as it was",
-        *make(width=5),
+        r"and float32\[5, 3\] here, .*, \.\.\.; build the model as it was"
     )
+    assert re.search(message, _refusal(saved, *make(width=5)))
 
 
 def test_another_optimizer_is_refused(saved):
     model, _, scheduler, counter = make()
     sgd = torch.optim.SGD(model.parameters(), lr=0.1)
-    _refused(saved, "holds the state of AdamW, not of SGD", model, sgd, scheduler, counter)
+    assert re.search("holds the state of AdamW, not of SGD", _refusal(saved, model, sgd, scheduler, counter))
     part = torch.optim.AdamW(model[0].parameters(), lr=0.1)
     message = r"over other parameters: \[6\] parameters per group there, \[2\] parameters per group here"
-    _refused(saved, message, model, part, scheduler, counter)
+    assert re.search(message, _refusal(saved, model, part, scheduler, counter))
     turned = torch.optim.AdamW(list(model.parameters())[::-1], lr=0.1)
     message = r"a parameter of shape \[4, 3\] there and \[2\] here; give it the same parameters in the same order"
-    _refused(saved, message, model, turned, scheduler, counter)
+    assert re.search(message, _refusal(saved, model, turned, scheduler, counter))
 
 
 def test_what_was_saved_must_be_given_and_the_other_way_round(saved):
     model, optimizer, scheduler, counter = make()
-    _refused(saved, r"was saved with a scheduler; load it with scheduler=\.\.\. too", model, optimizer, None, counter)
+    assert re.search(
+        r"was saved with a scheduler; load it with scheduler=\.\.\. too",
+        _refusal(saved, model, optimizer, None, counter),
+    )
     scaler = torch.amp.GradScaler("cpu", enabled=True)
     message = "was saved without a scaler; load it with scaler=None too"
-    _refused(saved, message, model, optimizer, scheduler, counter, scaler=scaler)
+    assert re.search(message, _refusal(saved, model, optimizer, scheduler, counter, scaler=scaler))
 
 
 def test_an_object_that_fails_while_loading_takes_nothing_along(saved):
     model, optimizer, scheduler, _ = make(7)
     message = r"could not be taken over \(KeyError: 'masks of another shape'\); everything is as it was before"
-    _refused(saved, message, model, optimizer, scheduler, Counter(fails=True))
+    assert re.search(message, _refusal(saved, model, optimizer, scheduler, Counter(fails=True)))
 
 
 def test_damaged_files_and_other_kinds_touch_nothing(saved, tmp_path_factory):
     (tensors,) = saved.glob("tensors-*")
     data = tensors.read_bytes()
     tensors.write_bytes(data[: len(data) // 2])
-    _refused(saved, "is damaged or was edited: it has", *make(7))
+    assert re.search("is damaged or was edited: it has", _refusal(saved, *make(7)))
     other = tmp_path_factory.mktemp("other")
     save_checkpoint(other, {"step": 1})
-    _refused(other, "holds a checkpoint of kind 'state', not 'training'", *make(7))
+    assert re.search("holds a checkpoint of kind 'state', not 'training'", _refusal(other, *make(7)))
 
 
 def test_fingerprints_tell_models_apart_and_look_through_wrappers():
@@ -203,4 +208,4 @@ def test_an_object_that_cannot_even_be_put_back_takes_nothing_along(saved):
 
     model, optimizer, scheduler, _ = make(7)
     message = r"could not be taken over \(RuntimeError: attach me first\)"
-    _refused(saved, message, model, optimizer, scheduler, Stubborn())
+    assert re.search(message, _refusal(saved, model, optimizer, scheduler, Stubborn()))

@@ -163,6 +163,7 @@ def test_a_run_saved_whole_goes_on(optimizer):
             for thing, state in zip((again[0], *again[2:]), states, strict=True):
                 thing.load_state_dict(copy.deepcopy(state))
             train(again[0], again[2], range(step, 40), SHAPE)
+            assert again[3].step == len(saved) == 40
             same(expected, everything(again[0], *again[2:]))
 
 

@@ -82,6 +82,8 @@ def test_parameters_outside_the_optimizer_are_warned_about():
     sparsifier = iee(model, weights(model), density=0.2, steps=60, H=5, J=4, Q=3)
     with pytest.warns(UserWarning, match=r"1\.weight.*keep learning"):
         sparsifier.attach(optimizer)
+    train(model, optimizer, range(2))
+    assert sparsifier.step == 2
 
 
 def test_two_sparsifiers_of_the_same_tensors_are_refused_until_the_first_lets_go():
