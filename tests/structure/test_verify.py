@@ -113,7 +113,7 @@ def test_a_shrunk_model_that_does_not_run():
     verdict = verify(model, small, groups, keep, net.example())
     assert not verdict and verdict.difference == float("inf")
     assert verdict.where == "second"
-    assert "the shrunk model does not run: RuntimeError in module 'second' (Linear): " in verdict.words
+    assert "the shrunk model does not run in module 'second' (Linear): RuntimeError: " in verdict.words
 
 
 def test_inexact_groups_are_told():

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from ..core.errors import AddressError
+from ..core.errors import AddressError, said
 
 
 @dataclass(frozen=True)
@@ -160,4 +160,4 @@ def call(function: Callable[..., Any], address: Address, *arguments: object, **d
     except AddressError:
         raise
     except Exception as error:
-        raise AddressError(f"{address.text!r} cannot be made: {type(error).__name__}: {error}") from error
+        raise AddressError(f"{address.text!r} cannot be made: {said(error)}") from error

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..core.errors import AddressError, TrainError
+from ..core.errors import AddressError, TrainError, said
 from ..measure import Timings, latency
 from ..signals.forward import evaluating
 from ..store import export_onnx
@@ -109,6 +109,5 @@ def time_models(
         except Exception as error:  # a compiler may fail in any way
             if backend != "compile":
                 raise
-            why = " ".join(str(error).split())[:300]
-            raise TrainError(f"torch.compile cannot compile {name} ({why}); take --backend eager") from error
+            raise TrainError(f"torch.compile cannot compile {name} ({said(error)}); take --backend eager") from error
     return latency(ready, inputs, threads=count, rounds=rounds, warmup=warmup)

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 from torch import Tensor, nn
 
-from ..core.errors import AddressError
+from ..core.errors import AddressError, said
 from ..measure import Timing, skip_zeros
 from ..signals.forward import evaluating
 from .assemble import device_named
@@ -65,10 +65,9 @@ def _check_inputs(models: Mapping[str, nn.Module], inputs: Tensor) -> None:
             with evaluating(model), torch.inference_mode():
                 model(inputs)
         except (RuntimeError, TypeError, ValueError, IndexError) as error:
-            why = " ".join(str(error).split())[:300]
             raise AddressError(
-                f"{name} does not take inputs of shape {tuple(inputs.shape)}: {why}. Give the size of one input, such "
-                "as --input 3x32x32"
+                f"{name} does not take inputs of shape {tuple(inputs.shape)}: {said(error)}. Give the size of "
+                "one input, such as --input 3x32x32"
             ) from error
 
 

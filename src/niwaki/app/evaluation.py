@@ -8,7 +8,7 @@ from collections.abc import Generator
 import torch
 from torch import Tensor, nn
 
-from ..core.errors import TrainError
+from ..core.errors import TrainError, said
 from ..signals.forward import evaluating
 from .data import Data, Pairs, ready
 from .precision import precise
@@ -100,7 +100,7 @@ def check_fit(model: nn.Module, data: Data, names: tuple[str, str]) -> None:
         with evaluating(model):
             output = model(inputs)
     except Exception as error:  # a model may fail in any way on data it was not made for
-        raise TrainError(f"{what} ({type(error).__name__}: {str(error)[:300]}); {remedy}") from error
+        raise TrainError(f"{what} ({said(error)}); {remedy}") from error
     scores = getattr(output, "logits", output)
     expected = (*y.shape, len(data.classes))
     if not isinstance(scores, Tensor) or scores.shape[:-1] != y.shape or scores.shape[-1] < len(data.classes):

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves, tree_map
 
-from ..core.errors import TrainError
+from ..core.errors import TrainError, said
 from ..core.names import parameters_of
 from .products import Owners, ProductMode
 from .twin import Convert, twin
@@ -98,7 +98,7 @@ def _run_once(model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]) 
             return _count_on_copies(model, args, kwargs)
         except Exception as error:
             raise TrainError(
-                f"{type(model).__name__} could not be run once to count its FLOPs: {type(error).__name__}: {error}; "
+                f"{type(model).__name__} could not be run once to count its FLOPs: {said(error)}; "
                 "give as args= and kwargs= what its forward takes, on its device "
                 f"(on tensors without values it failed with {type(unfit).__name__})"
             ) from error

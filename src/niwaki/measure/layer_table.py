@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..core.costs import NetworkCost
-from ..core.errors import StoreError
+from ..core.errors import StoreError, said
 from ..core.group import Group
 from .environment import Environment
 from .grid import Grid, grid_of
@@ -120,7 +120,7 @@ class LatencyTable:
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise StoreError(
-                f"{path} is a damaged latency table ({type(error).__name__}: {error}); get it again, or measure anew"
+                f"{path} is a damaged latency table ({said(error)}); get it again, or measure anew"
             ) from error
 
 

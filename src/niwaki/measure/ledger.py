@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from ..core.errors import StoreError
+from ..core.errors import StoreError, said
 from .flops import ModelFlops
 
 
@@ -202,7 +202,7 @@ class Ledger:
             return Ledger(stages, int(data["peak_memory"]), _number(data["dense_step_flops"]))
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise StoreError(
-                f"this is not a training ledger ({type(error).__name__}: {error}); "
+                f"this is not a training ledger ({said(error)}); "
                 "it needs stages with steps, flops and seconds, dense_step_flops and peak_memory"
             ) from error
 

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import torch
 from torch import nn
 
+from ..core.errors import said
 from .replay import Ready
 from .tape import Operation
 from .timing import time_in_turns
@@ -202,7 +203,7 @@ def measure(
                 ready[key].call()
             except (RuntimeError, ValueError, TypeError, IndexError) as error:
                 ready.pop(key, None)
-                failed[key] = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+                failed[key] = said(error)
         for key, point in _timed(ready, nothing, care, clock).items():
             keeper.put(key, at[key], point)
         done += len(cell)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
-from ..core.errors import TrainError
+from ..core.errors import TrainError, said
 from ..core.names import bare_model
 from .folding import folded_in_onnxruntime
 from .onnx_nodes import Site, Sketch, nodes_for
@@ -194,8 +194,7 @@ def exported(model: nn.Module, example: Any) -> bytes:
         return content
     except Exception as error:  # whatever the exporter may raise
         raise TrainError(
-            f"{type(model).__name__} cannot be written as ONNX ({type(error).__name__}: {str(error)[:200]}); "
-            "measure it with backend='eager'"
+            f"{type(model).__name__} cannot be written as ONNX ({said(error)}); measure it with backend='eager'"
         ) from error
     finally:
         for part in training:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ..core.computed import detached
-from ..core.errors import TrainError
+from ..core.errors import TrainError, said
 from ..core.gaps import gap, largest, tensors_in
 from ..core.names import bare_model
 from .latency import latency
@@ -130,9 +130,8 @@ def _check_same(model: nn.Module, example: Any, wanted: Any) -> None:
         with torch.inference_mode():
             found = _call(model, example)
     except Exception as error:
-        why = " ".join(str(error).split())[:200]
         raise TrainError(
-            f"{type(model).__name__} does not run with layers that skip zeros ({type(error).__name__}: {why}): its "
+            f"{type(model).__name__} does not run with layers that skip zeros ({said(error)}): its "
             "code reads their weights. Name such layers in ignore="
         ) from error
     # Whole numbers, such as the class with the largest score, may change with any rounding.

@@ -13,7 +13,7 @@ from torch.nn.modules.module import register_module_forward_hook, register_modul
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
 
-from ..core.errors import TrainError
+from ..core.errors import TrainError, said
 from ..core.names import parameters_of
 from .flops import unfused
 from .twin import twin
@@ -229,7 +229,7 @@ def tape_of(model: nn.Module, example: Any) -> tuple[Operation, ...]:
                 copy(*args, **kwargs)
         except Exception as error:  # whatever a forward pass may raise
             raise TrainError(
-                f"{type(model).__name__} could not be run once to see what it computes: {type(error).__name__}: "
-                f"{error}; give as example what its forward takes, on its device"
+                f"{type(model).__name__} could not be run once to see what it computes: {said(error)}; "
+                "give as example what its forward takes, on its device"
             ) from error
     return tuple(_once(tape.operations))

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ..core.errors import StoreError
+from ..core.errors import StoreError, said
 from .pruned import as_config, as_result, is_pruned
 
 Record = Mapping[str, Any]
@@ -147,9 +147,7 @@ def _read_cut(folder: Path, name: str, cut: Record) -> Run:
     try:
         config, result = _check_config(folder / "result.json", as_config(cut)), as_result(cut)
     except (KeyError, IndexError, TypeError, ValueError, ZeroDivisionError) as error:
-        raise StoreError(
-            f"{folder / 'result.json'} is damaged ({type(error).__name__}: {error}); prune this model again"
-        ) from error
+        raise StoreError(f"{folder / 'result.json'} is damaged ({said(error)}); prune this model again") from error
     versions = cut.get("versions")
     return Run(folder, name, config, versions if isinstance(versions, dict) else {}, (), (), (), None, result)
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ..core.cut import Cut
-from ..core.errors import StoreError
+from ..core.errors import StoreError, said
 
 _RUN = re.compile(r"(\d{1,18})(?:-(\d{1,18}))?")
 
@@ -97,6 +97,7 @@ def unpack(packed: Any, shapes: Mapping[str, tuple[int, ...]]) -> Cut:
             kept[name] = {int(axis): _positions(packed["positions"][i], shape[int(axis)]) for axis, i in axes.items()}
         sizes = {str(name): _size(value) for name, value in packed["sizes"].items()}
     except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
-        what = f"{type(error).__name__}: {str(error)[:100]}"
-        raise StoreError(f"the plan does not say how to cut this model ({what}); take another copy of it") from error
+        raise StoreError(
+            f"the plan does not say how to cut this model ({said(error)}); take another copy of it"
+        ) from error
     return Cut(kept, sizes, {name: shapes[name] for name in kept})

@@ -160,7 +160,7 @@ def _checked(data: bytes, path: Path) -> None:
         EOFError,
         NotImplementedError,
     ) as error:
-        raise StoreError(damaged(_FORMAT, path, f"it cannot be read ({type(error).__name__}: {error})")) from error
+        raise StoreError(damaged(_FORMAT, path, f"it cannot be read ({said(error)})")) from error
     if records != digests:
         changed = [name for name in digests if not isinstance(records, dict) or records.get(name) != digests[name]]
         raise StoreError(damaged(_FORMAT, path, f"records that changed or are missing: {', '.join(changed[:5])}"))

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from .. import __version__
 from ..core.computed import compute_anew
 from ..core.cut import Cut, cut_of, mark_cut
-from ..core.errors import GroupError, NiwakiError, StoreError
+from ..core.errors import GroupError, NiwakiError, StoreError, said
 from ..core.names import bare_model
 from ..structure.cutting import owner_of
 from ..structure.rewritten import FIXED
@@ -242,7 +242,7 @@ def _fill(small: nn.Module, contents: Mapping[str, Any], devices: Mapping[str, t
         try:
             module.set_extra_state(contents[name])
         except Exception as error:
-            raise StoreError(f"{name!r} was refused by its module ({type(error).__name__}: {error})") from error
+            raise StoreError(f"{name!r} was refused by its module ({said(error)})") from error
 
 
 def load(model: nn.Module, folder: str | Path) -> nn.Module:

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from ..core.errors import StoreError
+from ..core.errors import StoreError, said
 from ..core.names import ABOARD, bare_model, plain_name
 from .checkpoint import HEADER, read_checkpoint, save_checkpoint
 from .fingerprint import check_fingerprint, plain_state
@@ -164,7 +164,7 @@ def _unharmed(things: Mapping[str, Stateful], where: str) -> Generator[None, Non
         if not isinstance(error, Exception):
             raise
         raise StoreError(
-            f"{where} could not be taken over ({type(error).__name__}: {error}); everything is as it was before. "
+            f"{where} could not be taken over ({said(error)}); everything is as it was before. "
             "Make model, optimizer and sparsifier as they were when it was written"
         ) from error
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_iter, tree_map
 
-from ..core.errors import GroupError
+from ..core.errors import GroupError, said
 from ..core.names import bare_model, plain_name
 from .fake import Hollows
 from .hollow import hollow
@@ -128,7 +128,7 @@ def _run(model: nn.Module, example: Example, *, fake: bool, training: bool = Fal
 def _stopped(model: nn.Module, error: Exception, notes: Notes) -> RecordingError:
     where = f"in module {notes.stack[-1]!r} " if notes.stack[-1] else ""
     return RecordingError(
-        f"{type(model).__name__} could not be recorded: {where}{type(error).__name__}: {str(error)[:400]}. "
+        f"{type(model).__name__} could not be recorded: {where}{said(error)}. "
         "Check that model(example) runs; what cannot be recorded can be declared by hand (nw.Group, nw.Slice)",
         notes.recording,
         notes.stack[-1],

@@ -13,7 +13,7 @@ from torch.func import functional_call
 from torch.utils._pytree import tree_leaves, tree_map
 
 from ..core.cut import Cut
-from ..core.errors import GroupError
+from ..core.errors import GroupError, said
 from ..core.gaps import gap, largest, tensors_in
 from ..core.group import Group, is_structured
 from ..core.names import bare_model, plain_name
@@ -138,7 +138,7 @@ def _failed(run: _Run, small: nn.Module, error: Exception, effect: float) -> Ver
             error = again
     where = inside[-1] if inside else ""
     place = f"module {where!r} ({type(modules_of(small)[where]).__name__})" if where else "the model's own forward"
-    words = f"the shrunk model does not run: {type(error).__name__} in {place}: {error}"
+    words = f"the shrunk model does not run in {place}: {said(error)}"
     return Verdict(same=False, difference=float("inf"), tolerance=0.0, effect=effect, where=where, words=words)
 
 
