@@ -15,7 +15,7 @@ from niwaki.criteria import Magnitude
 from niwaki.methods import gmp, iee, static
 from niwaki.moves import Event, Timeline
 from niwaki.moves.prune import Prune
-from niwaki.store import load, save
+from niwaki.store import load, load_training, save, save_training
 from niwaki.structure import channels, shrink
 from niwaki.train import Plan, Sparsifier, Values, materialised
 
@@ -121,3 +121,20 @@ def test_a_structure_that_is_loaded_is_cut_at_once():
         thing.load_state_dict(state)
     train(other, its, range(12, 13), SHAPE)
     assert other.conv1.weight.shape == model.conv1.weight.shape != (5, 6, 3, 3)
+
+
+def test_what_a_run_costs_is_counted_from_the_whole_model_also_after_it_was_loaded_smaller(tmp_path):
+    model, groups = residual()
+    optimizer, sparsifier = attached(model, groups, "gmp")
+    train(model.float(), optimizer, range(12), SHAPE)
+    with sparsifier.whole():
+        save_training(tmp_path, model=model, optimizer=optimizer, sparsifier=sparsifier)
+    again, groups = residual()
+    its, other = attached(again.float(), groups, "gmp")
+    with other.whole():
+        load_training(tmp_path, model=again, optimizer=its, sparsifier=other)
+    for one, steps, which in ((model, optimizer, sparsifier), (again, its, other)):
+        assert max(p.numel() for p in one.parameters()) < max(m.numel() for m in which.masks().values())
+        train(one, steps, range(12, STEPS), SHAPE)
+    assert other.ledger.flops == sparsifier.ledger.flops is not None
+    assert other.ledger.dense_runs() == sparsifier.ledger.dense_runs()

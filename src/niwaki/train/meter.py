@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import time
 import warnings
+import weakref
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -19,6 +21,8 @@ from ..core.names import bare_model
 from ..measure.flops import ModelFlops, count_flops
 from ..measure.ledger import Ledger, peak_memory, step_flops
 from .body import Body
+
+Whole = Callable[[], AbstractContextManager[object]]
 
 
 def _idle(*_: object) -> None:
@@ -36,8 +40,8 @@ def _warn_of_the_unknown(module: nn.Module, error: TrainError) -> None:
 class _Watch:
     """The hook on a model whose FLOPs are not known yet. Copies of the model, pickled ones too, are not watched."""
 
-    def __init__(self, meter: Meter) -> None:
-        self._meter = meter
+    def __init__(self, meter: Meter, whole: weakref.WeakMethod[Whole]) -> None:
+        self._meter, self._whole = meter, whole
         self.handle = meter._model.register_forward_pre_hook(self, with_kwargs=True)
 
     def __call__(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
@@ -45,8 +49,10 @@ class _Watch:
         # The tree that another sparsifier counts on carries this hook too; it is not this meter's to count.
         if module is self._meter._model and module.training and not torch.compiler.is_compiling():
             self.handle.remove()  # first of all: the pass that counts must not come back here
+            whole = self._whole() or nullcontext
             try:
-                self._meter._count(args, kwargs)
+                with whole():  # a run that was loaded may be smaller by now
+                    self._meter._count(args, kwargs)
             except TrainError as error:
                 _warn_of_the_unknown(module, error)
 
@@ -81,12 +87,19 @@ class Meter:
         if example is not None:
             self._count(example if isinstance(example, tuple) else (example,), {})
 
-    def attach(self) -> list[RemovableHandle]:
-        """Start the clock, and watch for the first forward pass if the model's FLOPs are not known yet."""
+    def attach(self, whole: weakref.WeakMethod[Whole]) -> list[RemovableHandle]:
+        """Start the clock, and watch for the first forward pass if the model's FLOPs are not known yet.
+
+        Args:
+            whole: what gives the model its whole shape for a while. Held weakly: a hook on the model calls it.
+
+        Returns:
+            The hook, if there is one.
+        """
         self._since = time.perf_counter()
         if self.flops is not None:
             return []
-        return [_Watch(self).handle]
+        return [_Watch(self, whole).handle]
 
     def _count(self, args: tuple[object, ...], kwargs: Mapping[str, object]) -> None:
         self.flops = count_flops(self._model, args, dict(kwargs))

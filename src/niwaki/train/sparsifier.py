@@ -137,7 +137,7 @@ class Sparsifier:
             inner.register_step_pre_hook(self._before_step),
             inner.register_step_post_hook(self._after_step),
             *(t.register_hook(gradient_hook(self, n)) for n, t in self._body.tensors.items()),  # type: ignore[no-untyped-call]
-            *self._meter.attach(),
+            *self._meter.attach(weakref.WeakMethod(self.whole)),
             *board(self, inner),
         ]
         join(inner, self)
