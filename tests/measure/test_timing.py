@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+import torch
 
 from niwaki.core import TrainError
 from niwaki.measure import compare_times
@@ -60,6 +61,22 @@ def test_too_few_rounds(rounds, warmup):
 def test_a_clock_too_coarse():
     with pytest.raises(TrainError, match="took no time at all by this clock"):
         compare_times(lambda: None, lambda: None, rounds=2, warmup=0, clock=lambda: 1.0)
+
+
+def test_what_an_accelerator_has_still_to_do_counts(monkeypatch):
+    clock, waiting = Clock(), [0.0]
+
+    def synchronize():
+        clock.now += waiting[0]
+        waiting[0] = 0.0
+
+    def given(seconds):
+        return lambda: waiting.__setitem__(0, waiting[0] + seconds)
+
+    monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda check_available: torch.device("mps"))
+    monkeypatch.setattr(torch.accelerator, "synchronize", synchronize)
+    found = compare_times(given(6.0), given(2.0), rounds=3, warmup=1, clock=clock)
+    assert (found.median_a, found.median_b, found.ratio) == (6.0, 2.0, 3.0)
 
 
 def test_the_real_clock_runs():

@@ -98,6 +98,19 @@ def test_a_resumed_run_is_bit_equal_to_the_uninterrupted_one(tmp_path, optimizer
     assert is_equal(state_of(*straight), state_of(*resumed))
 
 
+def test_the_random_numbers_of_apples_processors_come_along(tmp_path, monkeypatch):
+    generator = torch.Generator().manual_seed(5)  # in place of theirs
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    monkeypatch.setattr(torch.mps, "get_rng_state", generator.get_state)
+    monkeypatch.setattr(torch.mps, "set_rng_state", generator.set_state)
+    model = nn.Linear(3, 2)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    save_training(tmp_path, model=model, optimizer=optimizer)
+    drawn = torch.rand(3, generator=generator)
+    load_training(tmp_path, model=model, optimizer=optimizer)
+    assert torch.equal(torch.rand(3, generator=generator), drawn)
+
+
 def test_a_scaler_and_a_compiled_model_come_along(tmp_path):
     model, optimizer, _, _ = make()
     scaler = torch.amp.GradScaler("cpu", init_scale=2.0**7)

@@ -86,7 +86,7 @@ def ladder_of(
     """
     row = score_of(group, scores)
     stays = torch.zeros(group.size, dtype=torch.bool, device=row.device) if base is None else base.to(row.device)
-    worth = row.detach().double().cpu().numpy()
+    worth = row.detach().cpu().double().numpy()
     may = ~stays.cpu().numpy() & (worth > -math.inf)
     if among is not None:
         may &= among.cpu().numpy()

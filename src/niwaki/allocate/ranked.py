@@ -13,6 +13,7 @@ from torch import Tensor
 from ..core.errors import BudgetError
 from ..core.group import Group, check_listed
 from ..core.top import top
+from ..core.widest import widest
 from .budget import asked, check_density, check_scores, least, level, unreachable
 
 Normalise = Literal["none", "l2", "mean", "max", "sum", "zscore"]
@@ -24,7 +25,7 @@ _ROUNDING = 1e-9  # what a budget made of decimal fractions may be off by
 
 def _scale(row: Tensor, normalise: Normalise) -> tuple[float, float]:
     """Shift and divisor that make the finite scores of a group comparable with those of others."""
-    finite = row[~row.isneginf()].double()
+    finite = widest(row[~row.isneginf()])
     if normalise == "none" or not finite.numel():
         return 0.0, 1.0
     shift = 0.0
@@ -45,9 +46,9 @@ def _scale(row: Tensor, normalise: Normalise) -> tuple[float, float]:
 def _comparable(row: Tensor, normalise: Normalise) -> Tensor:
     if normalise == "none":
         # Neither whole numbers nor halves may fall together when they meet the scores of other groups.
-        return row.double() if not row.is_floating_point() else row.to(torch.promote_types(row.dtype, torch.float32))
+        return widest(row) if not row.is_floating_point() else row.to(torch.promote_types(row.dtype, torch.float32))
     shift, divisor = _scale(row, normalise)
-    return (row.double() - shift) / divisor
+    return (widest(row) - shift) / divisor
 
 
 def _by_portion(row: Tensor, portion: int) -> Tensor:

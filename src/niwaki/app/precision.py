@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +15,7 @@ _SLOW = 1.5  # below it, noise and small networks would be told of too
 
 def precise(device: torch.device, precision: str) -> AbstractContextManager[object]:
     """Autocast to bfloat16, or nothing for fp32."""
-    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bf16")
+    return torch.autocast(device.type, dtype=torch.bfloat16) if precision == "bf16" else nullcontext()
 
 
 @torch.no_grad()

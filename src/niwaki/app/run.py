@@ -17,6 +17,7 @@ from torch import Tensor
 from ..core.errors import StoreError
 from ..core.gates import counts_of
 from ..core.group import gather
+from ..core.widest import widest
 from ..measure import LatencyTable
 from ..measure.timing import pinned
 from ..store import load_training, save_training
@@ -263,7 +264,7 @@ def _result(parts: Parts, position: _Position) -> dict[str, Any]:
         "dense_runs": sparsifier.ledger.dense_runs(),
         "seconds": round(position.seconds, 3),
         "densities": {
-            name: float(gather(slice_, masks[slice_.tensor]).any(1).double().mean()) for name, slice_ in where.items()
+            name: float(widest(gather(slice_, masks[slice_.tensor]).any(1)).mean()) for name, slice_ in where.items()
         },
         "weights_kept": sum(counts_of(masks).values()),
         "weights_total": sum(mask.numel() for mask in masks.values()),

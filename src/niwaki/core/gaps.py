@@ -8,6 +8,8 @@ from dataclasses import fields, is_dataclass
 import torch
 from torch import Tensor
 
+from .widest import widest_type
+
 _BROKEN = {torch.float64, torch.float32, torch.bfloat16, torch.float16, torch.complex64, torch.complex128}
 
 
@@ -49,8 +51,8 @@ def gap(one: Tensor, other: Tensor) -> float:
     """
     if not one.numel():
         return 0.0
-    wide = torch.complex128 if one.is_complex() or other.is_complex() else torch.float64
-    a, b = one.detach().to(wide), other.detach().to(one.device, wide)
+    kind = widest_type(one.device, is_complex=one.is_complex() or other.is_complex())
+    a, b = one.detach().to(kind), other.detach().to(one.device, kind)
     same = (a == b) | (a.isnan() & b.isnan())
     difference = float(torch.where(same, 0.0, (a - b).abs()).max())
     return difference if difference == difference else float("inf")

@@ -11,6 +11,7 @@ from ..core.contracts import Criterion, check_criterion
 from ..core.errors import SignalError
 from ..core.group import Group
 from ..core.signals import Signals
+from ..core.widest import widest
 from .magnitude import Magnitude
 
 
@@ -21,7 +22,7 @@ class Lamp:
     Rank all groups together by it. Inside a group the order is that of the magnitudes; the largest unit of every group
     scores exactly 1, so no group is emptied before every other is down to one unit. Removed units are zeros: they add
     nothing to the sums and score zero. Of equal units the first counts as the larger, as everywhere. The scores are
-    float64, since many differ only in late digits.
+    float64, since many differ only in late digits (float32 on devices that have none).
 
     Args:
         criterion: gives the magnitudes ``s``, none negative; the norms of the units as it stands.
@@ -58,7 +59,7 @@ class Lamp:
         Raises:
             SignalError: the criterion gave a negative number.
         """
-        sizes = self.criterion(group, signals).double()
+        sizes = widest(self.criterion(group, signals))
         if bool((sizes < 0).any()):
             raise SignalError(
                 f"Lamp needs magnitudes, and {type(self.criterion).__name__} gave group {group.name!r} negative "

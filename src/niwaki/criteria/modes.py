@@ -11,6 +11,7 @@ from ..core.dynamics import DiagonalSystem
 from ..core.errors import SignalError
 from ..core.group import Group
 from ..core.signals import Signals
+from ..core.widest import widest
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,11 +39,7 @@ def _system(group: Group, signals: Signals) -> DiagonalSystem:
         )
         raise SignalError(f"{what} {why}")
 
-    def double(name: str) -> Tensor:
-        value = signals.of("weight", name)
-        return value.to(torch.complex128 if value.is_complex() else torch.float64)
-
-    return group.dynamics.read(double)
+    return group.dynamics.read(lambda name: widest(signals.of("weight", name)))
 
 
 def _discrete(system: DiagonalSystem) -> tuple[Tensor, Tensor]:

@@ -11,6 +11,7 @@ from ..core.contracts import Criterion, check_criterion
 from ..core.errors import SignalError
 from ..core.group import Group
 from ..core.signals import Signals
+from ..core.widest import widest
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ class TailShare:
         Raises:
             SignalError: the criterion gave a negative number.
         """
-        scores = self.criterion(group, signals).double()
+        scores = widest(self.criterion(group, signals))
         if bool((scores < 0).any()):
             raise SignalError(
                 f"TailShare needs scores that add up, and {type(self.criterion).__name__} gave group {group.name!r} "

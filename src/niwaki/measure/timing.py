@@ -32,8 +32,10 @@ class Ratio:
 
 
 def _settled(clock: Callable[[], float]) -> float:
-    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
-        torch.cuda.synchronize()
+    # An accelerator is given work and not waited for. CUDA that nobody has used yet is left asleep.
+    kind = torch.accelerator.current_accelerator(check_available=True)
+    if kind is not None and (kind.type != "cuda" or torch.cuda.is_initialized()):  # type: ignore[no-untyped-call]
+        torch.accelerator.synchronize()
     return clock()
 
 
@@ -81,7 +83,7 @@ def time_in_turns(
     """Time functions in turns.
 
     Every round calls all of them, and every round another one goes first, so that none profits from its place. Work on
-    CUDA is waited for. Memory that they free stays with the process meanwhile (`kept_memory`).
+    an accelerator is waited for. Memory that they free stays with the process meanwhile (`kept_memory`).
 
     Args:
         calls: the functions by name.
@@ -120,7 +122,7 @@ def compare_times(
     """Time two functions in turns.
 
     Every round calls both, and every other round the second goes first, so that neither profits from its place. Work on
-    CUDA is waited for.
+    an accelerator is waited for.
 
     Args:
         a: the function of interest.

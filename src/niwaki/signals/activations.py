@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from ..core.names import bare_model
+from ..core.widest import widest, widest_type
 from .batches import Batch
 from .forward import Forward, evaluating, run_forward
 from .processes import summed
@@ -32,7 +33,7 @@ _Place = tuple[tuple[int, ...], tuple[int, ...], int]
 
 
 def _squares(values: Tensor) -> Tensor:
-    return values.to(torch.float64).square()
+    return widest(values).square()
 
 
 def _into_right(left: Tensor, right: Tensor) -> Tensor:
@@ -114,7 +115,7 @@ def _unfused() -> Generator[None]:
 def _laid(parameter: Tensor, found: Mapping[_Place, Tensor]) -> Tensor:
     """The sums of all views of a parameter, element by element."""
     reach = 1 + sum((size - 1) * stride for size, stride in zip(parameter.shape, parameter.stride(), strict=True))
-    flat = torch.zeros(reach, dtype=torch.float64, device=parameter.device)
+    flat = torch.zeros(reach, dtype=widest_type(parameter.device), device=parameter.device)
     for place, sums in found.items():
         flat.as_strided(*place).add_(sums)
     return flat.as_strided(parameter.shape, parameter.stride())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -14,6 +15,7 @@ from torch.overrides import TorchFunctionMode
 
 from ..core.errors import SignalError
 from ..core.names import bare_model
+from ..core.widest import widest, widest_type
 from .batches import Batch, map_tensors, on_device, take, tensors_in
 from .forward import evaluating
 from .gradients import check_count
@@ -70,11 +72,18 @@ def _ones(batches: Iterable[Batch], device: torch.device) -> Any:
             "the signal 'flow' feeds ones into the network, and these inputs are no floating-point numbers; "
             "score the part behind the embedding, or choose another criterion"
         )
-    return map_tensors(sample, lambda t: torch.ones_like(t, dtype=torch.float64) if t.is_floating_point() else t)
+    return map_tensors(sample, lambda t: torch.ones_like(t, dtype=widest_type(device)) if t.is_floating_point() else t)
 
 
 def _absolute(value: Tensor) -> Tensor:
-    return value.detach().double().abs() if value.is_floating_point() else value.detach().clone()
+    return widest(value.detach()).abs() if value.is_floating_point() else value.detach().clone()
+
+
+def _uncast(device: torch.device) -> AbstractContextManager[object]:
+    # Not every kind of device has something to switch off, and torch takes that for an error.
+    if torch.amp.is_autocast_available(device.type):
+        return torch.autocast(device.type, enabled=False)
+    return nullcontext()
 
 
 def synaptic_flow(model: nn.Module, batches: Iterable[Batch], tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -100,7 +109,7 @@ def synaptic_flow(model: nn.Module, batches: Iterable[Batch], tensors: Mapping[s
         Tanaka et al. 2020, "Pruning neural networks without any data by iteratively conserving synaptic flow".
     """
     inner = bare_model(model)
-    leaves = {name: tensor.detach().double().abs().requires_grad_() for name, tensor in tensors.items()}
+    leaves = {name: widest(tensor.detach()).abs().requires_grad_() for name, tensor in tensors.items()}
     measured = {id(tensor): leaves[name] for name, tensor in tensors.items()}
     state = {
         name: measured[id(value)] if id(value) in measured else _absolute(value)
@@ -108,7 +117,7 @@ def synaptic_flow(model: nn.Module, batches: Iterable[Batch], tensors: Mapping[s
     }
     device = next(iter(leaves.values())).device
     args, kwargs = arguments(_ones(batches, device))
-    with evaluating(inner), torch.autocast(device.type, enabled=False), _LinearNorms():
+    with evaluating(inner), _uncast(device), _LinearNorms():
         output = functional_call(inner, state, args, kwargs)
     sums = [value.sum() for value in tensors_in(output) if value.is_floating_point()]
     return gradients_of(torch.stack(sums).sum(), leaves)

@@ -42,6 +42,7 @@ def _random_states() -> dict[str, Any]:
     return {
         "torch": torch.get_rng_state(),
         "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+        "mps": [torch.mps.get_rng_state()] if torch.backends.mps.is_available() else [],
         "numpy": numpy_state,
         "python": random.getstate(),
     }
@@ -52,6 +53,9 @@ def _set_random_states(states: Mapping[str, Any]) -> None:
     if torch.cuda.is_available():
         for device, state in enumerate(states["cuda"][: torch.cuda.device_count()]):
             torch.cuda.set_rng_state(state, device)
+    if torch.backends.mps.is_available():
+        for state in states.get("mps", ()):  # older checkpoints have none
+            torch.mps.set_rng_state(state)
     numpy_state = dict(states["numpy"])
     numpy_state["state"] = {
         key: value.numpy().astype(np.uint32) if isinstance(value, torch.Tensor) else value

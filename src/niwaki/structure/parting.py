@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ..core.gaps import gap, largest, tensors_in
+from ..core.widest import widest
 from .cutting import modules_of
 
 Picks = Mapping[tuple[int, int], Sequence[Tensor]]
@@ -56,7 +57,7 @@ def _compared(whole: Tensor, small: Tensor, picks: Picks, tolerance: float | Non
             found.append(gap(part, small))
         if found:
             return Gap(min(found), limit)
-    norms = [torch.linalg.vector_norm(x.detach().double().flatten()) for x in (whole, small)]
+    norms = [torch.linalg.vector_norm(widest(x.detach()).flatten()) for x in (whole, small)]
     return Gap(gap(*norms), limit_of(norms[0].to(whole.dtype), tolerance), certain=False)
 
 

@@ -48,7 +48,7 @@ def _renew(tensor: Tensor, data: Tensor) -> None:
     the loss of the last step. It lets go of it when the type changes, so the way leads over another one.
     """
     if isinstance(tensor, nn.Parameter) and tensor.requires_grad:
-        other = torch.float64 if tensor.dtype == torch.float32 else torch.float32
+        other = torch.float16 if tensor.dtype == torch.float32 else torch.float32
         tensor.grad = None
         tensor.data = torch.empty(0, dtype=other, device=tensor.device)
     tensor.data = data

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from ..core.errors import TrainError
 from ..core.names import bare_model, plain_name
+from ..core.widest import widest
 from ..signals.batches import Batch
 from ..signals.forward import Forward, evaluating, forward_only, run_forward
 from ..signals.processes import is_shared, summed
@@ -22,7 +23,7 @@ _Found = dict[str, tuple[Tensor, Tensor, int]]
 
 
 def _statistics(norm: nn.Module) -> tuple[Tensor, Tensor, int]:
-    mean, variance = (norm.get_buffer(name).to(torch.float64, copy=True) for name in ("running_mean", "running_var"))
+    mean, variance = (widest(norm.get_buffer(name)).clone() for name in ("running_mean", "running_var"))
     tracked = norm.num_batches_tracked
     return mean, variance, int(tracked) if isinstance(tracked, Tensor) else 0
 
@@ -40,7 +41,7 @@ class _Sums:
         self._calls = dict.fromkeys(norms, 0)
 
     def __call__(self, name: str, inputs: Tensor) -> None:
-        away = inputs.transpose(0, 1).flatten(1).to(torch.float64) - self._about[name][:, None]
+        away = widest(inputs.transpose(0, 1).flatten(1)) - self._about[name][:, None]
         self._sums[name]["first"] += away.sum(1)
         self._sums[name]["second"] += away.square().sum(1)
         self._values[name] += away.shape[1]
@@ -67,7 +68,7 @@ class _Average:
 
     def __call__(self, name: str, inputs: Tensor) -> None:
         mean, variance, calls = self._found.get(name, self._old[name])
-        values = inputs.transpose(0, 1).flatten(1).to(torch.float64)
+        values = widest(inputs.transpose(0, 1).flatten(1))
         mean = torch.lerp(mean, values.mean(1), self._momentum)
         self._found[name] = mean, torch.lerp(variance, values.var(1), self._momentum), calls + 1
 
