@@ -9,6 +9,8 @@ import hypothesis  # noqa: E402
 import pytest  # noqa: E402
 import torch  # noqa: E402
 
+from tests.elsewhere import Far  # noqa: E402
+
 hypothesis.settings.register_profile(
     "niwaki",
     derandomize=True,  # the same examples on every machine and day
@@ -27,3 +29,13 @@ def pytest_runtest_setup(item):
 @pytest.fixture(autouse=True)
 def _seed():
     torch.manual_seed(0)
+
+
+@pytest.fixture
+def plain_looking(monkeypatch):
+    """Cutting and storing refuse subclasses of tensors, which those of a real device are not."""
+    from niwaki.store import encode
+    from niwaki.structure import cutting
+
+    for module in (encode, cutting):
+        monkeypatch.setattr(module, "type", lambda x: torch.Tensor if isinstance(x, Far) else type(x), raising=False)

@@ -14,6 +14,7 @@ from niwaki.allocate import ErdosRenyi, ErdosRenyiKernel, Global, Patterned, Row
 from niwaki.core import BudgetError, SignalError
 from niwaki.core.costs import Axis, Layer, Limit, NetworkCost
 from tests.allocate.nets import distinct_scores, groups_of, lenet, row
+from tests.elsewhere import Pretended, pretended
 
 ROWS = {
     "uniform": Uniform(),
@@ -175,6 +176,17 @@ def test_any_float_will_do(allocator):
     expected = lists(allocator(groups, wide, 0.5))
     for dtype in (torch.float16, torch.bfloat16, torch.float32):
         assert lists(allocator(groups, {name: s.to(dtype) for name, s in wide.items()}, 0.5)) == expected
+
+
+@pretended
+@with_the_knapsack
+def test_masks_stay_where_the_scores_are(allocator, place):
+    groups = groups_of(lenet())
+    scores = {g.name: torch.randn(g.size).round(decimals=1) for g in groups}
+    here = allocator(groups, scores, 0.1)
+    with Pretended():
+        there = allocator(groups, {name: s.to(place) for name, s in scores.items()}, 0.1)
+        assert all(there[name].device == place and torch.equal(there[name].cpu(), here[name]) for name in here)
 
 
 @pytest.mark.accelerator

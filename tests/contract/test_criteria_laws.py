@@ -8,9 +8,10 @@ import torch
 
 from niwaki import criteria
 from niwaki.core import Criterion, Group, SignalError, Signals, Slice
-from niwaki.criteria import H2, HInfinity, Lamp, Random, TailShare
+from niwaki.criteria import Random
 from tests.contract.criteria_rows import ROWS
 from tests.criteria.cases import CASES, of_unit, signals_for
+from tests.elsewhere import ELSEWHERE, SINGLE, Pretended
 
 PAIRS = [
     pytest.param(row.criterion, case, id=f"{name}-{case.name}")
@@ -19,6 +20,12 @@ PAIRS = [
     if row.on(case)
 ]
 each_pair = pytest.mark.parametrize(("criterion", "case"), PAIRS)
+
+
+def single(tensor):
+    return tensor.to(torch.complex64 if tensor.is_complex() else torch.float32)
+
+
 each_criterion = pytest.mark.parametrize("criterion", [pytest.param(r.criterion, id=n) for n, r in ROWS.items()])
 WEIGHTS = CASES[0]
 on_weights = pytest.mark.parametrize("row", [pytest.param(r, id=n) for n, r in ROWS.items() if r.on(WEIGHTS)])
@@ -147,15 +154,24 @@ def test_units_of_one_weight_score_as_the_weight_however_they_are_declared(row):
     assert torch.equal(criterion(along, Signals(values)), expected)
 
 
-# These look at their numbers, which the meta device has not; the accelerator test below has them.
-LOOKING = (Lamp, TailShare, HInfinity, H2)
-
-
-@pytest.mark.parametrize(("criterion", "case"), [p for p in PAIRS if not isinstance(p.values[0], LOOKING)])
+@each_pair
 def test_scores_stay_on_the_device_of_the_signals(criterion, case):
     signals = signals_for(case)
-    elsewhere = Signals({k: {n: t.to("meta") for n, t in of.items()} for k, of in signals.values.items()})
-    assert criterion(case.group, elsewhere).device.type == "meta"
+    with Pretended():
+        there = Signals({k: {n: t.to(ELSEWHERE) for n, t in of.items()} for k, of in signals.values.items()})
+        score = criterion(case.group, there)
+        assert score.device == ELSEWHERE
+        assert torch.equal(score.cpu(), criterion(case.group, signals))
+
+
+@each_pair
+def test_scores_do_without_float64_where_there_is_none(criterion, case):
+    signals = signals_for(case)
+    with Pretended():
+        there = Signals({k: {n: single(t).to(SINGLE) for n, t in of.items()} for k, of in signals.values.items()})
+        score = criterion(case.group, there).cpu()
+    here = Signals({k: {n: single(t).to(t.dtype) for n, t in of.items()} for k, of in signals.values.items()})
+    torch.testing.assert_close(score.double(), criterion(case.group, here).double(), rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.accelerator
