@@ -6,6 +6,7 @@ The devices are pretended, so that it is the same to the last bit; one of them h
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any
 
 import pytest
@@ -100,6 +101,11 @@ class Run:
         return found | {f"keep {name}": keep for name, keep in self.sparsifier.keep.items()}
 
 
+@cache
+def run_here(name: str) -> Run:
+    return Run(name, CPU).go()
+
+
 def assert_same(far: Run, near: Run) -> None:
     found, wanted = far.tensors(), near.tensors()
     assert found.keys() == wanted.keys()
@@ -113,7 +119,7 @@ def assert_same(far: Run, near: Run) -> None:
 @pretended
 @pytest.mark.parametrize("name", METHODS)
 def test_a_run_elsewhere_is_the_run_here(name, place):
-    near = Run(name, CPU).go()
+    near = run_here(name)
     with Pretended():
         far = Run(name, place).go()
         assert far.sparsifier.extra_bytes == near.sparsifier.extra_bytes
@@ -136,13 +142,12 @@ def test_a_run_elsewhere_goes_on_from_a_file(name, place, tmp_path):
 
 @pretended
 def test_a_run_from_elsewhere_goes_on_here(place, tmp_path):
-    near = Run("iee", CPU).go()
     with Pretended():
         far = Run("iee", place).go(0, 21)
         save_training(tmp_path, model=far.model, optimizer=far.optimizer, sparsifier=far.sparsifier)
     moved = Run("iee", CPU)
     load_training(tmp_path, model=moved.model, optimizer=moved.optimizer, sparsifier=moved.sparsifier)
-    assert_same(moved.go(21), near)
+    assert_same(moved.go(21), run_here("iee"))
 
 
 @pytest.mark.accelerator
