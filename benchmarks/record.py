@@ -10,6 +10,7 @@ import statistics
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from decimal import ROUND_HALF_UP, Decimal
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,18 @@ def over_seeds(found: Sequence[float]) -> dict[str, float | None]:
     """Mean and standard deviation, which a single seed does not have."""
     spread = round(statistics.stdev(found), 2) if len(found) > 1 else None
     return {"mean": round(statistics.mean(found), 2), "standard_deviation": spread}
+
+
+def rounded(value: float, digits: int) -> str:
+    """By decimal fractions, half up."""
+    exact = Decimal(str(round(value, 6))).quantize(Decimal(1).scaleb(-digits), rounding=ROUND_HALF_UP)
+    return str(abs(exact) if not exact else exact)  # no minus before a zero
+
+
+def said(found: Sequence[float], digits: int = 1) -> str:
+    """Mean and spread as they stand in a table: rounded once, from the runs."""
+    mean = rounded(statistics.mean(found), digits)
+    return mean if len(found) == 1 else f"{mean} ± {rounded(statistics.stdev(found), digits)}"
 
 
 def put(path: Path, result: dict[str, Any]) -> Path:

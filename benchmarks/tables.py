@@ -13,7 +13,7 @@ import json
 import statistics
 from typing import Any
 
-from record import RESULTS
+from record import RESULTS, said
 
 
 def against(row: dict[str, Any], rival: dict[str, Any] | None, key: str = "test_accuracy", *, digits: int = 2) -> str:
@@ -22,13 +22,11 @@ def against(row: dict[str, Any], rival: dict[str, Any] | None, key: str = "test_
         return ""
     theirs = dict(zip(rival["seeds"], rival[key], strict=True))
     found = [mine - theirs[seed] for seed, mine in zip(row["seeds"], row[key], strict=True) if seed in theirs]
-    spread = f" ± {statistics.stdev(found):.{digits}f}" if len(found) > 1 else ""
-    return f"{statistics.mean(found):+.{digits}f}{spread}" if found else ""
+    return f"{'+' if statistics.mean(found) > 0 else ''}{said(found, digits)}" if found else ""
 
 
 def line(row: dict[str, Any], dense_step: float, rival: dict[str, Any] | None) -> str:
-    own = "" if row["standard_deviation"] is None else f" ± {row['standard_deviation']:.2f}"
-    cells = [row["method"], f"{row['mean']:.2f}{own}", str(len(row["seeds"]))]
+    cells = [row["method"], said(row["test_accuracy"], 2), str(len(row["seeds"]))]
     return (
         "| " + " | ".join([*cells, f"{row['steps']:,}", f"{row['flops'] / dense_step:.3f}", against(row, rival)]) + " |"
     )
