@@ -10,11 +10,10 @@ steps and swaps the same share of its weights, half at first and none at the end
 
 from __future__ import annotations
 
-import statistics
 from typing import Any
 
 import torch
-from record import write
+from record import over_seeds, write
 from torch import Tensor, nn
 
 import niwaki as nw
@@ -71,8 +70,7 @@ def row(name: str, correlation: float) -> dict[str, Any]:
         "method": name,
         "correlation": correlation,
         "found": counts,
-        "mean": round(statistics.mean(counts), 2),
-        "standard_deviation": round(statistics.stdev(counts), 2),
+        **over_seeds(counts),
         "all_found": sum(count == TRUE for count in counts),
     }
     print(name, correlation, result["mean"], result["all_found"], flush=True)

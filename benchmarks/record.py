@@ -58,7 +58,7 @@ def rounded(value: float, digits: int) -> str:
     return str(abs(exact) if not exact else exact)  # no minus before a zero
 
 
-def said(found: Sequence[float], digits: int = 1) -> str:
+def mean_and_spread(found: Sequence[float], digits: int = 1) -> str:
     """Mean and spread as they stand in a table: rounded once, from the runs."""
     mean = rounded(statistics.mean(found), digits)
     return mean if len(found) == 1 else f"{mean} ± {rounded(statistics.stdev(found), digits)}"

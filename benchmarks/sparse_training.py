@@ -16,12 +16,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import statistics
 import time
 from pathlib import Path
 from typing import Any
 
-from record import RESULTS, write
+from record import RESULTS, over_seeds, write
 from rich.console import Console
 
 from niwaki.app.progress import Silent
@@ -196,8 +195,7 @@ def summary(name: str, density: float, cells: dict[int, dict[str, Any]]) -> dict
         "method": name,
         "density": density,
         "seeds": seeds,
-        "mean": round(statistics.mean(test), 2),
-        "standard_deviation": round(statistics.stdev(test), 2) if len(test) > 1 else None,
+        **over_seeds(test),
         **{key: [cells[seed][key] for seed in seeds] for key in PER_SEED},
         **{key: cells[seeds[0]][key] for key in SHARED},
     }

@@ -14,7 +14,7 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
-from record import RESULTS
+from record import RESULTS, mean_and_spread
 
 Rows = list[dict[str, Any]]
 PAGE = Path(__file__).parents[1] / "docs" / "methods" / "last.md"
@@ -28,19 +28,14 @@ def mean_at(rows: Rows, method: str, place: int) -> float:
 def accuracies(rows: Rows, ratios: list[float]) -> None:
     """A line for each method: the mean over seeds at every ratio, and over the ratios with its deviation over seeds."""
     dense = [row["dense"] for row in rows]
-    print(f"\n**{rows[0]['task']}, {rows[0]['model']}**, dense {spread(dense)} %, {len(rows)} seeds\n")
+    print(f"\n**{rows[0]['task']}, {rows[0]['model']}**, dense {mean_and_spread(dense)} %, {len(rows)} seeds\n")
     print("| removed | " + " | ".join(f"{100 * r:.0f} %" for r in ratios) + " | mean |")
     print("| --- |" + " --- |" * (len(ratios) + 1))
     methods = [m for m in rows[0]["sweeps"] if all(m in row["sweeps"] for row in rows)]
     for method in methods:
         means = [statistics.mean(row["sweeps"][method]["accuracy"]) for row in rows]
         cells = [f"{mean_at(rows, method, i):.1f}" for i in range(len(ratios))]
-        print(f"| {method} | {' | '.join(cells)} | {spread(means)} |")
-
-
-def spread(values: list[float]) -> str:
-    more = f" ± {statistics.stdev(values):.1f}" if len(values) > 1 else ""
-    return f"{statistics.mean(values):.1f}{more}"
+        print(f"| {method} | {' | '.join(cells)} | {mean_and_spread(means)} |")
 
 
 def areas(cells: dict[tuple[str, str], Rows]) -> None:
@@ -48,13 +43,13 @@ def areas(cells: dict[tuple[str, str], Rows]) -> None:
     names = dict.fromkeys(m for rows in cells.values() for m in rows[0]["sweeps"])
     print("\n| mean over 10 to 90 % | " + " | ".join(f"{task}, {model}" for task, model in cells) + " |")
     print("| --- |" + " --- |" * len(cells))
-    dense = [spread([row["dense"] for row in rows]) for rows in cells.values()]
+    dense = [mean_and_spread([row["dense"] for row in rows]) for rows in cells.values()]
     print(f"| nothing removed | {' | '.join(dense)} |")
     for name in names:
         line = []
         for rows in cells.values():
             have = all(name in row["sweeps"] for row in rows)
-            line.append(spread([statistics.mean(r["sweeps"][name]["accuracy"]) for r in rows]) if have else "")
+            line.append(mean_and_spread([statistics.mean(r["sweeps"][name]["accuracy"]) for r in rows]) if have else "")
         print(f"| {name} | {' | '.join(line)} |")
 
 

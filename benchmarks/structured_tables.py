@@ -12,7 +12,7 @@ import json
 import statistics
 from typing import Any
 
-from record import RESULTS, said
+from record import RESULTS, mean_and_spread
 from tables import against
 
 LATENCY = ("latency, predicted", "eager", "onnxruntime")
@@ -39,7 +39,7 @@ def latency(row: dict[str, Any], backend: str) -> str:
 
 
 def line(row: dict[str, Any], rival: dict[str, Any] | None) -> str:
-    cells = [NAMES.get(row["method"], row["method"]), said(row["accuracy"]), str(len(row["seeds"]))]
+    cells = [NAMES.get(row["method"], row["method"]), mean_and_spread(row["accuracy"]), str(len(row["seeds"]))]
     if "latency" not in row:
         return "| " + " | ".join([*cells, *["1"] * 5, ""]) + " |"
     start = statistics.mean(cost or 0.0 for cost in row["start_cost"])

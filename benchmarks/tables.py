@@ -13,7 +13,7 @@ import json
 import statistics
 from typing import Any
 
-from record import RESULTS, said
+from record import RESULTS, mean_and_spread
 
 
 def against(row: dict[str, Any], rival: dict[str, Any] | None, key: str = "test_accuracy", *, digits: int = 2) -> str:
@@ -22,11 +22,11 @@ def against(row: dict[str, Any], rival: dict[str, Any] | None, key: str = "test_
         return ""
     theirs = dict(zip(rival["seeds"], rival[key], strict=True))
     found = [mine - theirs[seed] for seed, mine in zip(row["seeds"], row[key], strict=True) if seed in theirs]
-    return f"{'+' if statistics.mean(found) > 0 else ''}{said(found, digits)}" if found else ""
+    return f"{'+' if statistics.mean(found) > 0 else ''}{mean_and_spread(found, digits)}" if found else ""
 
 
 def line(row: dict[str, Any], dense_step: float, rival: dict[str, Any] | None) -> str:
-    cells = [row["method"], said(row["test_accuracy"], 2), str(len(row["seeds"]))]
+    cells = [row["method"], mean_and_spread(row["test_accuracy"], 2), str(len(row["seeds"]))]
     return (
         "| " + " | ".join([*cells, f"{row['steps']:,}", f"{row['flops'] / dense_step:.3f}", against(row, rival)]) + " |"
     )
