@@ -31,19 +31,27 @@ class Ratio:
     spread: float
 
 
-def _settled(clock: Callable[[], float]) -> float:
-    # An accelerator is given work and not waited for. CUDA that nobody has used yet is left asleep.
+def _wait_for_cuda() -> None:
+    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+        torch.cuda.synchronize()
+
+
+def _waiting() -> Callable[[], object]:
+    """What waits for the accelerator, if there is one. CUDA that nobody has used yet is left asleep."""
     kind = torch.accelerator.current_accelerator(check_available=True)
-    if kind is not None and (kind.type != "cuda" or torch.cuda.is_initialized()):  # type: ignore[no-untyped-call]
-        torch.accelerator.synchronize()
-    return clock()
+    if kind is None:
+        return lambda: None
+    return _wait_for_cuda if kind.type == "cuda" else torch.accelerator.synchronize
 
 
 def _spent(call: Callable[[], object], count: int, clock: Callable[[], float]) -> float:
-    start = _settled(clock)
+    wait = _waiting()  # looked up outside of what is timed
+    wait()
+    start = clock()
     for _ in range(count):
         call()
-    return (_settled(clock) - start) / count
+    wait()
+    return (clock() - start) / count
 
 
 @contextmanager
