@@ -13,7 +13,7 @@ from torch import Tensor
 from ..core.errors import BudgetError
 from ..core.group import Group, check_listed
 from ..core.top import top
-from ..core.widest import widest
+from ..core.widest import wide, widest
 from .budget import asked, check_density, check_scores, least, level, unreachable
 
 Normalise = Literal["none", "l2", "mean", "max", "sum", "zscore"]
@@ -46,7 +46,7 @@ def _scale(row: Tensor, normalise: Normalise) -> tuple[float, float]:
 def _comparable(row: Tensor, normalise: Normalise) -> Tensor:
     if normalise == "none":
         # Neither whole numbers nor halves may fall together when they meet the scores of other groups.
-        return widest(row) if not row.is_floating_point() else row.to(torch.promote_types(row.dtype, torch.float32))
+        return widest(row) if not row.is_floating_point() else wide(row)
     shift, divisor = _scale(row, normalise)
     return (widest(row) - shift) / divisor
 

@@ -1,4 +1,4 @@
-"""The widest floating point there is: not every device has float64, graphics processors of Apple have none."""
+"""Wider floating point, to add up in: float32 at least, or the widest there is; not every device has float64."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from torch import Tensor
 
 @cache
 def _has_doubles(device: torch.device) -> bool:
+    # Graphics processors of Apple have none.
     try:
         torch.empty(0, dtype=torch.float64, device=device)
     except (TypeError, RuntimeError):  # which of them depends on the device
@@ -42,3 +43,12 @@ def widest(tensor: Tensor) -> Tensor:
     (torch.float64, torch.complex128)
     """
     return tensor.to(widest_type(tensor.device, is_complex=tensor.is_complex()))
+
+
+def wide(tensor: Tensor) -> Tensor:
+    """A tensor in float32 at least.
+
+    >>> wide(torch.ones(2, dtype=torch.float16)).dtype, wide(torch.ones(2, dtype=torch.float64)).dtype
+    (torch.float32, torch.float64)
+    """
+    return tensor.to(torch.promote_types(tensor.dtype, torch.float32))

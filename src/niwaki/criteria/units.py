@@ -13,6 +13,7 @@ from torch import Tensor
 from ..core.errors import GroupError, SignalError
 from ..core.group import Group, Slice, gather, spread
 from ..core.signals import Signals
+from ..core.widest import wide
 
 
 def element(signals: Signals, kind: str, tensor: str) -> Tensor:
@@ -38,7 +39,7 @@ def element(signals: Signals, kind: str, tensor: str) -> Tensor:
             )
         # Both parts are parameters of their own; torch's gradient holds the derivative by each of them.
         value = torch.view_as_real(value)
-    return value.to(torch.promote_types(value.dtype, torch.float32))
+    return wide(value)
 
 
 def of_units(group: Group, signals: Signals, kind: str) -> Tensor:

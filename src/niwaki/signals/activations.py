@@ -11,11 +11,10 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from ..core.names import bare_model
-from ..core.widest import widest, widest_type
+from ..core.widest import wide, widest, widest_type
 from .batches import Batch
 from .forward import Forward, evaluating, run_forward
 from .processes import summed
-from .pure import wide
 
 _ATEN = torch.ops.aten
 _PRODUCTS: dict[Any, int] = {

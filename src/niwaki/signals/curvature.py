@@ -9,10 +9,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from ..core.widest import wide
 from .batches import Batch, samples_in
 from .gradients import check_count
 from .processes import summed
-from .pure import LossOf, PureLoss, empty_sums, gradients_of, wide
+from .pure import LossOf, PureLoss, empty_sums, gradients_of
 
 
 @contextmanager

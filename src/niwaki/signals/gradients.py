@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from torch import Tensor
 
 from ..core.errors import SignalError
+from ..core.widest import wide
 from .batches import Batch, samples_in
 from .processes import in_step, summed
-from .pure import PureLoss, empty_sums, gradients_of, wide
+from .pure import PureLoss, empty_sums, gradients_of
 
 PER_BATCH = frozenset({"grad_batches_sq", "grad_batches_abs"})
 

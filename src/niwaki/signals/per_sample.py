@@ -11,10 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from ..core.errors import SignalError, said
+from ..core.widest import wide
 from .batches import Batch, has_samples, map_tensors, on_device, samples_in, take, tensors_in
 from .gradients import check_count
 from .processes import summed
-from .pure import LossOf, check_depends, empty_sums, gradients_of, wide
+from .pure import LossOf, check_depends, empty_sums, gradients_of
 
 _ELEMENTS_AT_ONCE = 2**26
 """So many gradient elements are held at a time (256 MiB in float32): the rest of a batch waits."""

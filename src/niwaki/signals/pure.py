@@ -13,6 +13,7 @@ from torch.func import functional_call
 
 from ..core.errors import SignalError
 from ..core.names import bare_model, parameters_of
+from ..core.widest import wide
 from .batches import Batch, on_device
 
 Loss = Callable[[Any, Any], Tensor]
@@ -242,11 +243,6 @@ def gradients_of(value: Tensor, leaves: Mapping[str, Tensor], *, keep_graph: boo
         check_depends(value), list(leaves.values()), create_graph=keep_graph, allow_unused=True, materialize_grads=True
     )
     return dict(zip(leaves, found, strict=True))
-
-
-def wide(tensor: Tensor) -> Tensor:
-    """The tensor in float32 at least."""
-    return tensor.to(torch.promote_types(tensor.dtype, torch.float32))
 
 
 def empty_sums(leaves: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from ..core.errors import SignalError
 from ..core.group import Group, Slice, spread
-from .pure import PureLoss, wide
+from ..core.widest import wide
+from .pure import PureLoss
 
 GATE_KINDS = frozenset({"gate_grad_sq", "gate_hessian_diag"})
 """Signals per group and unit, where the others are per tensor and element."""

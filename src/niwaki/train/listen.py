@@ -13,6 +13,7 @@ from ..core.errors import SignalError
 from ..core.finite import not_finite
 from ..core.group import Group
 from ..core.signals import Signals
+from ..core.widest import wide
 
 AT_HAND = frozenset({"weight", "grad", "noise"})
 """The signals that the training loop gives by itself."""
@@ -53,7 +54,7 @@ class Listener:
         self.heard += 1
         for key, score in scores.items():
             # Half precision counts to 256: a long window would stop there.
-            exact = score.to(torch.promote_types(score.dtype, torch.float32))
+            exact = wide(score)
             self.sums[key] = exact.clone() if key not in self.sums else self.sums[key].add_(exact)
 
     def mean(self, criteria: Sequence[Criterion], criterion: Criterion, group: Group) -> Tensor:

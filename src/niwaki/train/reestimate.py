@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from ..core.errors import TrainError
 from ..core.names import bare_model, plain_name
-from ..core.widest import widest
+from ..core.widest import widest, widest_type
 from ..signals.batches import Batch
 from ..signals.forward import Forward, evaluating, forward_only, run_forward
 from ..signals.processes import is_shared, summed
@@ -23,7 +23,8 @@ _Found = dict[str, tuple[Tensor, Tensor, int]]
 
 
 def _statistics(norm: nn.Module) -> tuple[Tensor, Tensor, int]:
-    mean, variance = (widest(norm.get_buffer(name)).clone() for name in ("running_mean", "running_var"))
+    buffers = (norm.get_buffer(name) for name in ("running_mean", "running_var"))
+    mean, variance = (buffer.to(widest_type(buffer.device), copy=True) for buffer in buffers)
     tracked = norm.num_batches_tracked
     return mean, variance, int(tracked) if isinstance(tracked, Tensor) else 0
 
