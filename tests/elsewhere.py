@@ -47,14 +47,14 @@ class Far(Tensor):
 
     @classmethod
     def __torch_dispatch__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:  # type: ignore[override]
-        return args[0].place if func is torch.ops.prim.device.default else _call(func, args, kwargs or {})
+        return _call(func, args, kwargs or {})
 
 
 class Pretended(TorchDispatchMode):
     """Within it ``device=ELSEWHERE`` makes tensors there, and ``.to(ELSEWHERE)`` takes them there."""
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        return args[0].place if func is torch.ops.prim.device.default else _call(func, args, kwargs or {})
+        return _call(func, args, kwargs or {})
 
 
 def _plain(tensor: Any) -> Any:
@@ -90,6 +90,8 @@ def _place(func: Any, args: Any, kwargs: Any) -> torch.device:
 
 
 def _call(func: Any, args: Any, kwargs: Any) -> Any:
+    if func is torch.ops.prim.device.default:
+        return args[0].place
     _check_places(func, args, kwargs)
     place = _place(func, args, kwargs)
     is_far = place.type == ELSEWHERE.type

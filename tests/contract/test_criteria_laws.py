@@ -8,7 +8,7 @@ import torch
 
 from niwaki import criteria
 from niwaki.core import Criterion, Group, SignalError, Signals, Slice
-from niwaki.criteria import Random
+from niwaki.criteria import H2, HInfinity, Lamp, Random, TailShare
 from tests.contract.criteria_rows import ROWS
 from tests.criteria.cases import CASES, of_unit, signals_for
 from tests.elsewhere import ELSEWHERE, SINGLE, Pretended
@@ -20,12 +20,6 @@ PAIRS = [
     if row.on(case)
 ]
 each_pair = pytest.mark.parametrize(("criterion", "case"), PAIRS)
-
-
-def single(tensor):
-    return tensor.to(torch.complex64 if tensor.is_complex() else torch.float32)
-
-
 each_criterion = pytest.mark.parametrize("criterion", [pytest.param(r.criterion, id=n) for n, r in ROWS.items()])
 WEIGHTS = CASES[0]
 on_weights = pytest.mark.parametrize("row", [pytest.param(r, id=n) for n, r in ROWS.items() if r.on(WEIGHTS)])
@@ -154,14 +148,29 @@ def test_units_of_one_weight_score_as_the_weight_however_they_are_declared(row):
     assert torch.equal(criterion(along, Signals(values)), expected)
 
 
-@each_pair
+# These look at their numbers, which the meta device has not; the pretended ones below have them.
+LOOKING = (Lamp, TailShare, HInfinity, H2)
+
+
+@pytest.mark.parametrize(("criterion", "case"), [p for p in PAIRS if not isinstance(p.values[0], LOOKING)])
 def test_scores_stay_on_the_device_of_the_signals(criterion, case):
+    signals = signals_for(case)
+    elsewhere = Signals({k: {n: t.to("meta") for n, t in of.items()} for k, of in signals.values.items()})
+    assert criterion(case.group, elsewhere).device.type == "meta"
+
+
+@each_pair
+def test_scores_elsewhere_are_those_of_the_cpu(criterion, case):
     signals = signals_for(case)
     with Pretended():
         there = Signals({k: {n: t.to(ELSEWHERE) for n, t in of.items()} for k, of in signals.values.items()})
         score = criterion(case.group, there)
         assert score.device == ELSEWHERE
         assert torch.equal(score.cpu(), criterion(case.group, signals))
+
+
+def single(tensor):
+    return tensor.to(torch.complex64 if tensor.is_complex() else torch.float32)
 
 
 @each_pair
